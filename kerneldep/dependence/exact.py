@@ -1,0 +1,113 @@
+"""The exact estimators: the V-statistic and the U-statistic over all pairs of samples."""
+
+from typing import ClassVar
+
+from jaxtyping import Array, Float, Int, Key, Scalar
+
+from ..kernels import AbstractKernel
+from .estimator import AbstractEstimator, Triple
+from .tiled import GramSums, Side, gram_sums, side
+
+
+def _prepare(
+    kernel_x: AbstractKernel, kernel_y: AbstractKernel, x: Float[Array, "n d"], y: Float[Array, "n e"]
+) -> tuple[Side, Side]:
+    return side(kernel_x, x), side(kernel_y, y)
+
+
+class Biased(AbstractEstimator):
+    """The V-statistic tr(KHLH)/n² (Gretton et al. 2005; their normaliser is (n − 1)²).
+
+    Never negative; at independence its mean is of order 1/n instead of 0. Time n²(d + e)/2, memory n.
+    Defined from n = 2.
+    """
+
+    min_samples: ClassVar[int] = 2
+
+    def prepare(
+        self,
+        kernel_x: AbstractKernel,
+        kernel_y: AbstractKernel,
+        x: Float[Array, "n d"],
+        y: Float[Array, "n e"],
+        *,
+        key: Key[Array, ""] | None = None,
+    ) -> tuple[Side, Side]:
+        """Both variables, ready for tiles."""
+        return _prepare(kernel_x, kernel_y, x, y)
+
+    def statistic(self, prepared: tuple[Side, Side]) -> Scalar:
+        """The V-statistic."""
+        return _biased(gram_sums(prepared, ((0, 1),)), 0, (0, 1))
+
+    def triple(self, prepared: tuple[Side, Side]) -> Triple:
+        """HSIC(X, Y), HSIC(X, X), HSIC(Y, Y)."""
+        pairs = ((0, 1), (0, 0), (1, 1))
+        sums = gram_sums(prepared, pairs)
+        return Triple(*(_biased(sums, which, pair) for which, pair in enumerate(pairs)))
+
+    def permuted(self, prepared: tuple[Side, Side], permutation: Int[Array, " n"]) -> Scalar:
+        """The V-statistic with y permuted."""
+        return self.statistic((prepared[0], prepared[1].permuted(permutation)))
+
+
+class Unbiased(AbstractEstimator):
+    """The U-statistic (Song et al. 2012, eq. 5), with zero-diagonal Gram matrices K̃ and L̃.
+
+    [tr(K̃L̃) + 1ᵀK̃1·1ᵀL̃1/((n−1)(n−2)) − 2/(n−2)·1ᵀK̃L̃1] / (n(n−3)). Its mean is HSIC; it can be negative.
+    Time n²(d + e)/2, memory n. Defined from n = 4.
+    """
+
+    min_samples: ClassVar[int] = 4
+
+    def prepare(
+        self,
+        kernel_x: AbstractKernel,
+        kernel_y: AbstractKernel,
+        x: Float[Array, "n d"],
+        y: Float[Array, "n e"],
+        *,
+        key: Key[Array, ""] | None = None,
+    ) -> tuple[Side, Side]:
+        """Both variables, ready for tiles."""
+        return _prepare(kernel_x, kernel_y, x, y)
+
+    def statistic(self, prepared: tuple[Side, Side]) -> Scalar:
+        """The U-statistic."""
+        return _unbiased(gram_sums(prepared, ((0, 1),)), 0, (0, 1))
+
+    def triple(self, prepared: tuple[Side, Side]) -> Triple:
+        """HSIC(X, Y), HSIC(X, X), HSIC(Y, Y)."""
+        pairs = ((0, 1), (0, 0), (1, 1))
+        sums = gram_sums(prepared, pairs)
+        return Triple(*(_unbiased(sums, which, pair) for which, pair in enumerate(pairs)))
+
+    def permuted(self, prepared: tuple[Side, Side], permutation: Int[Array, " n"]) -> Scalar:
+        """The U-statistic with y permuted."""
+        return self.statistic((prepared[0], prepared[1].permuted(permutation)))
+
+
+# Both formulas are written as a covariance of Gram entries less a covariance of row sums, which loses fewer digits
+# than the textbook form: Σ kl − A·B/N is small where Σ kl alone is not. Sizes are floats: a Python int n² can
+# overflow int32.
+
+
+def _biased(sums: GramSums, which: int, pair: tuple[int, int]) -> Scalar:
+    """[tr(KL) − AB/n² − (2/n) Σ(a_i − ā)(b_i − b̄)] / n² with full row sums a, b and totals A, B."""
+    (row_a, row_b), (diagonal_a, diagonal_b) = ([of[index] for index in pair] for of in (sums.rows, sums.diagonals))
+    n = float(len(row_a))
+    a, b = row_a + diagonal_a, row_b + diagonal_b
+    trace = sums.products[which] + (diagonal_a * diagonal_b).sum()
+    return (trace - a.sum() * b.sum() / n**2 - 2 / n * _comoment(a, b)) / n**2
+
+
+def _unbiased(sums: GramSums, which: int, pair: tuple[int, int]) -> Scalar:
+    """[tr(K̃L̃) − AB/(n(n−1)) − 2/(n−2) Σ(a_i − ā)(b_i − b̄)] / (n(n−3)) with off-diagonal row sums."""
+    a, b = (sums.rows[index] for index in pair)
+    n = float(len(a))
+    covariance = sums.products[which] - a.sum() * b.sum() / (n * (n - 1))
+    return (covariance - 2 / (n - 2) * _comoment(a, b)) / (n * (n - 3))
+
+
+def _comoment(a: Float[Array, " n"], b: Float[Array, " n"]) -> Scalar:
+    return ((a - a.mean()) * (b - b.mean())).sum()

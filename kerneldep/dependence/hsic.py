@@ -1,0 +1,98 @@
+"""The entry point: HSIC of two samples, with any estimator."""
+
+from typing import Any
+
+import equinox as eqx
+from jaxtyping import Array, ArrayLike, Float, Key, Scalar
+
+from .. import _check
+from ..kernels import AbstractKernel, Gaussian, median_bandwidth
+from ..kernels.base import check_parameters
+from .estimator import AbstractEstimator, Triple
+from .exact import Unbiased
+
+
+def hsic(
+    x: ArrayLike,
+    y: ArrayLike,
+    kernel_x: AbstractKernel | None = None,
+    kernel_y: AbstractKernel | None = None,
+    *,
+    estimator: AbstractEstimator = Unbiased(),  # noqa: B008 (immutable, holds no array)
+    key: Key[Array, ""] | None = None,
+) -> Scalar:
+    """The Hilbert–Schmidt independence criterion of paired samples.
+
+    HSIC(X, Y) = ‖C_XY‖²_HS = E k(X,X′)l(Y,Y′) − 2 E k(X,X′)l(Y,Y″) + E k(X,X′) · E l(Y,Y′). With characteristic kernels
+    it is 0 iff X and Y are independent.
+
+    Args:
+        x: n samples, [n] or [n, d]; array, list or data frame; Booleans and integers count as numbers.
+        y: their partners, [n] or [n, e].
+        kernel_x: k; by default a Gaussian at x's own median bandwidth.
+        kernel_y: l; by default a Gaussian at y's own median bandwidth.
+        estimator: `Unbiased()` (n ≥ 4), `Biased()` (n ≥ 2) or `RandomFourier(num_features)`.
+        key: a JAX key, needed where the estimator is random.
+
+    Returns:
+        A scalar in the unit of k times that of l. Constant data give 0. No estimator holds an n × n matrix, in value
+        or derivative; gradients reach x, y and the parameters of both kernels.
+
+    Raises:
+        TypeError: complex or non-numeric data, or something that is no kernel.
+        ValueError: unequal or too few samples, wrong rank, empty, NaN or infinite data, a kernel parameter that is not
+            positive, a missing key. Under `jit` conditions on values raise a RuntimeError at run time instead.
+
+    Source: Gretton et al. (2005), eq. 9; Song et al. (2012), eq. 5.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=500)
+        >>> float(hsic(x, x**2 + 0.1 * rng.normal(size=500)))
+        0.02953
+        >>> abs(float(hsic(x, rng.normal(size=500)))) < 1e-3
+        True
+    """
+    return _statistic(estimator, *paired(x, y, kernel_x, kernel_y, estimator, key))
+
+
+def paired(
+    x: ArrayLike,
+    y: ArrayLike,
+    kernel_x: AbstractKernel | None,
+    kernel_y: AbstractKernel | None,
+    estimator: AbstractEstimator,
+    key: Key[Array, ""] | None,
+) -> tuple[AbstractKernel, AbstractKernel, Float[Array, "n d"], Float[Array, "n e"], Key[Array, ""] | None]:
+    """The checked arguments of a measure of two paired samples, defaults filled in."""
+    if not isinstance(estimator, AbstractEstimator):
+        raise TypeError(f"estimator is {estimator!r}: an estimator such as Unbiased() is needed.")
+    guard = _check.Guard()
+    x = _samples(x, "x", kernel_x, guard)
+    y = _samples(y, "y", kernel_y, guard)
+    _check.same_length(x, y, estimator.min_samples, type(estimator).__name__)
+    if estimator.random:
+        key = _check.random_key(key, f"the estimator {type(estimator).__name__}")
+    if _check.is_traced(x, y, kernel_x, kernel_y):
+        x = guard.on(x)
+    kernel_x = Gaussian(median_bandwidth(x)) if kernel_x is None else kernel_x
+    kernel_y = Gaussian(median_bandwidth(y)) if kernel_y is None else kernel_y
+    return kernel_x, kernel_y, x, y, key
+
+
+def _samples(values: ArrayLike, name: str, kernel: AbstractKernel | None, guard: _check.Guard) -> Float[Array, "n d"]:
+    if kernel is not None:
+        check_parameters(kernel, f"kernel_{name}", guard)
+    return _check.as_samples(values, name, guard, centred=kernel is None or kernel.stationarity != "none")
+
+
+@eqx.filter_jit
+def _statistic(estimator: AbstractEstimator, kernel_x: Any, kernel_y: Any, x: Any, y: Any, key: Any) -> Scalar:
+    return estimator.statistic(estimator.prepare(kernel_x, kernel_y, x, y, key=key))
+
+
+@eqx.filter_jit
+def triple(estimator: AbstractEstimator, kernel_x: Any, kernel_y: Any, x: Any, y: Any, key: Any) -> Triple:
+    """HSIC(X,Y), HSIC(X,X), HSIC(Y,Y) of checked arguments, compiled."""
+    return estimator.triple(estimator.prepare(kernel_x, kernel_y, x, y, key=key))
