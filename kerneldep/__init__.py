@@ -9,9 +9,20 @@ A map of the floors, each built on those above it:
 - `kerneldep.analysis`: the claims of the theory as functions, and probes of representations.
 """
 
-from . import dependence, features, kernels
+from . import analysis, dependence, features, kernels, objectives
 from .dependence import Biased, RandomFourier, Unbiased, cka, hsic
 
 __version__ = "0.1.0"
 
-__all__ = ["Biased", "RandomFourier", "Unbiased", "cka", "dependence", "features", "hsic", "kernels"]
+__all__ = [
+    "Biased",
+    "RandomFourier",
+    "Unbiased",
+    "analysis",
+    "cka",
+    "dependence",
+    "features",
+    "hsic",
+    "kernels",
+    "objectives",
+]

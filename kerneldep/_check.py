@@ -13,6 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float
 
 TRACED_CHECKS = os.environ.get("KERNELDEP_CHECKS", "1") != "0"
@@ -20,7 +21,7 @@ TRACED_CHECKS = os.environ.get("KERNELDEP_CHECKS", "1") != "0"
 
 def is_traced(*trees: Any) -> bool:
     """Whether any leaf is an abstract value of a transformation in progress."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))
 
 
 def as_real(values: ArrayLike, name: str) -> np.ndarray | Array:
@@ -33,7 +34,9 @@ def as_real(values: ArrayLike, name: str) -> np.ndarray | Array:
         raise TypeError(f"{name} is None: an array of numbers is needed.")
     array = values if isinstance(values, jax.Array) else np.asarray(values)
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
-        raise TypeError(f"{name} is complex ({array.dtype}): pass real numbers, e.g. real and imaginary parts as columns.")
+        raise TypeError(
+            f"{name} is complex ({array.dtype}): pass real numbers, e.g. real and imaginary parts as columns."
+        )
     if not (jnp.issubdtype(array.dtype, jnp.number) or array.dtype == bool):
         raise TypeError(
             f"{name} has dtype {array.dtype}: numbers are needed. For categories pass integer codes, "
@@ -97,7 +100,9 @@ class Guard:
         return eqx.branched_error_if(value, failed.any(), jnp.argmax(failed), [message for _, message in self._pending])
 
 
-def as_samples(values: ArrayLike, name: str, guard: Guard | None = None, *, centred: bool = False) -> Float[Array, "n d"]:
+def as_samples(
+    values: ArrayLike, name: str, guard: Guard | None = None, *, centred: bool = False
+) -> Float[Array, "n d"]:
     """Samples, one a row: [n] becomes [n, 1].
 
     Args:
@@ -142,7 +147,9 @@ def as_views(values: ArrayLike, name: str, guard: Guard, *, min_images: int = 2)
     """
     array = as_real(values, name)
     if array.ndim != 3 or 0 in array.shape:
-        raise ValueError(f"{name} has shape {array.shape}: [M, B, d] is needed (views, images, dimension), none of them 0.")
+        raise ValueError(
+            f"{name} has shape {array.shape}: [M, B, d] is needed (views, images, dimension), none of them 0."
+        )
     if array.shape[0] < 2:
         raise ValueError(f"{name} has M = 1 view of each image: dependence on identity needs at least two.")
     if array.shape[1] < min_images:

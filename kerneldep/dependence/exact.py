@@ -38,13 +38,13 @@ class Biased(AbstractEstimator):
 
     def statistic(self, prepared: tuple[Side, Side]) -> Scalar:
         """The V-statistic."""
-        return _biased(gram_sums(prepared, ((0, 1),)), 0, (0, 1))
+        return biased_statistic(gram_sums(prepared, ((0, 1),)), 0, (0, 1))
 
     def triple(self, prepared: tuple[Side, Side]) -> Triple:
         """HSIC(X, Y), HSIC(X, X), HSIC(Y, Y)."""
         pairs = ((0, 1), (0, 0), (1, 1))
         sums = gram_sums(prepared, pairs)
-        return Triple(*(_biased(sums, which, pair) for which, pair in enumerate(pairs)))
+        return Triple(*(biased_statistic(sums, which, pair) for which, pair in enumerate(pairs)))
 
     def permuted(self, prepared: tuple[Side, Side], permutation: Int[Array, " n"]) -> Scalar:
         """The V-statistic with y permuted."""
@@ -74,13 +74,13 @@ class Unbiased(AbstractEstimator):
 
     def statistic(self, prepared: tuple[Side, Side]) -> Scalar:
         """The U-statistic."""
-        return _unbiased(gram_sums(prepared, ((0, 1),)), 0, (0, 1))
+        return unbiased_statistic(gram_sums(prepared, ((0, 1),)), 0, (0, 1))
 
     def triple(self, prepared: tuple[Side, Side]) -> Triple:
         """HSIC(X, Y), HSIC(X, X), HSIC(Y, Y)."""
         pairs = ((0, 1), (0, 0), (1, 1))
         sums = gram_sums(prepared, pairs)
-        return Triple(*(_unbiased(sums, which, pair) for which, pair in enumerate(pairs)))
+        return Triple(*(unbiased_statistic(sums, which, pair) for which, pair in enumerate(pairs)))
 
     def permuted(self, prepared: tuple[Side, Side], permutation: Int[Array, " n"]) -> Scalar:
         """The U-statistic with y permuted."""
@@ -92,7 +92,7 @@ class Unbiased(AbstractEstimator):
 # overflow int32.
 
 
-def _biased(sums: GramSums, which: int, pair: tuple[int, int]) -> Scalar:
+def biased_statistic(sums: GramSums, which: int, pair: tuple[int, int]) -> Scalar:
     """[tr(KL) − AB/n² − (2/n) Σ(a_i − ā)(b_i − b̄)] / n² with full row sums a, b and totals A, B."""
     (row_a, row_b), (diagonal_a, diagonal_b) = ([of[index] for index in pair] for of in (sums.rows, sums.diagonals))
     n = float(len(row_a))
@@ -101,7 +101,7 @@ def _biased(sums: GramSums, which: int, pair: tuple[int, int]) -> Scalar:
     return (trace - a.sum() * b.sum() / n**2 - 2 / n * _comoment(a, b)) / n**2
 
 
-def _unbiased(sums: GramSums, which: int, pair: tuple[int, int]) -> Scalar:
+def unbiased_statistic(sums: GramSums, which: int, pair: tuple[int, int]) -> Scalar:
     """[tr(K̃L̃) − AB/(n(n−1)) − 2/(n−2) Σ(a_i − ā)(b_i − b̄)] / (n(n−3)) with off-diagonal row sums."""
     a, b = (sums.rows[index] for index in pair)
     n = float(len(a))

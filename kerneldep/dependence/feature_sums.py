@@ -73,12 +73,12 @@ def _sums(phi: Float[Array, "t D"], psi: Float[Array, "t E"]) -> FeatureSums:
     return FeatureSums(cross, phi.sum(0), psi.sum(0), q @ phi, p @ psi, p.sum(), q.sum(), (p * q).sum())
 
 
-def biased(sums: FeatureSums, n: float) -> Scalar:
+def biased_feature_statistic(sums: FeatureSums, n: float) -> Scalar:
     """‖ΦᵀHΨ‖²_F / n², the V-statistic of the feature Grams."""
     return ((sums.cross - jnp.outer(sums.phi, sums.psi) / n) ** 2).sum() / n**2
 
 
-def unbiased(sums: FeatureSums, n: float) -> Scalar:
+def unbiased_feature_statistic(sums: FeatureSums, n: float) -> Scalar:
     """The U-statistic of the feature Grams at the same cost.
 
     With features centred exactly, the row sums of the zero-diagonal Grams are −p_i = −‖φ_i‖² and −q_i = −‖ψ_i‖², and it

@@ -11,7 +11,7 @@ from ..features import AbstractFeatureMap, one_hot, random_fourier
 from ..kernels import AbstractKernel, Label
 from ..kernels.tiles import center
 from .estimator import AbstractEstimator, Triple
-from .feature_sums import biased, feature_sums, unbiased
+from .feature_sums import FeatureSums, biased_feature_statistic, feature_sums, unbiased_feature_statistic
 
 
 class FeatureSide(eqx.Module):
@@ -52,7 +52,9 @@ class RandomFourier(AbstractEstimator):
 
     def __check_init__(self) -> None:
         if not isinstance(self.num_features, int) or self.num_features < 4 or self.num_features % 4:
-            raise ValueError(f"RandomFourier.num_features is {self.num_features!r}: a positive multiple of 4 is needed.")
+            raise ValueError(
+                f"RandomFourier.num_features is {self.num_features!r}: a positive multiple of 4 is needed."
+            )
 
     def prepare(
         self,
@@ -101,5 +103,5 @@ class RandomFourier(AbstractEstimator):
         of_x, of_y = prepared
         return self.statistic((of_x, FeatureSide(of_y.x[permutation], of_y.maps)))
 
-    def _finish(self, sums: object, n: int) -> Scalar:
-        return (unbiased if self.unbiased else biased)(sums, float(n))
+    def _finish(self, sums: FeatureSums, n: int) -> Scalar:
+        return (unbiased_feature_statistic if self.unbiased else biased_feature_statistic)(sums, float(n))

@@ -127,3 +127,28 @@ def gram_sums(sides: tuple[Side, ...], pairs: tuple[tuple[int, int], ...], tile:
 def _row_sums(gram: Float[Array, "n m"]) -> Float[Array, " n"]:
     # A matrix product: XLA then keeps the tile instead of evaluating the kernel again for every sum.
     return jnp.matmul(gram, jnp.ones(gram.shape[1], gram.dtype), precision=jax.lax.Precision.HIGHEST)
+
+
+def map_rows(
+    function: Any, kernel: AbstractKernel, points: PyTree[Array], tile: int = TILE
+) -> PyTree[Float[Array, " n ..."]]:
+    """A function of the Gram matrix's rows, [t, n] and their indices [t] at a time, for results that need whole rows.
+
+    Args:
+        function: maps rows [t, n] and their indices [t] to a pytree with leading axis t.
+        kernel: the kernel.
+        points: what `kernel.prepare` made of the n samples.
+        tile: n · t is kept at tile² or less.
+    """
+    n = len(jax.tree.leaves(points)[0])
+    tiles = -(-n // max(tile * tile // n, 1))
+    size = -(-n // tiles)
+
+    @jax.checkpoint
+    def visit(points: Any, indices: Int[Array, " t"]) -> Any:
+        return function(kernel.pairwise(jax.tree.map(lambda leaf: leaf[indices], points), points), indices)
+
+    # Beyond the end the last row is taken again, and dropped below.
+    indices = jnp.minimum(jnp.arange(tiles * size), n - 1).reshape(tiles, size)
+    mapped = jax.lax.map(lambda some: visit(points, some), indices)
+    return jax.tree.map(lambda leaf: leaf.reshape(tiles * size, *leaf.shape[2:])[:n], mapped)

@@ -1,6 +1,5 @@
 """The exact feature map of the label kernel."""
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float

@@ -35,7 +35,12 @@ class Finite(AbstractFeatureMap):
     """A kernel's own finite features: the samples themselves (linear), or normalised (cosine)."""
 
     function: Callable[[Array], Array]
-    num_features: int = eqx.field(static=True)
+    width: int = eqx.field(static=True)
+
+    @property
+    def num_features(self) -> int:
+        """D = d."""
+        return self.width
 
     def __call__(self, x: Float[Array, "n d"]) -> Float[Array, "n D"]:
         """Features of samples."""
@@ -115,7 +120,9 @@ def random_fourier(
     drawn = [term for term, _ in terms if not isinstance(term, Linear | Cosine)]
     pairs = num_features // 2
     if len(drawn) > pairs:
-        raise ValueError(f"num_features is {num_features}: a sum of {len(drawn)} kernels needs at least {2 * len(drawn)}.")
+        raise ValueError(
+            f"num_features is {num_features}: a sum of {len(drawn)} kernels needs at least {2 * len(drawn)}."
+        )
     shares = iter(pairs // len(drawn) + (t < pairs % len(drawn)) for t in range(len(drawn)))
     maps = []
     for (term, _), subkey in zip(terms, jax.random.split(key, len(terms)), strict=True):

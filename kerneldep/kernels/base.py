@@ -51,8 +51,8 @@ class AbstractKernel(eqx.Module):
         check_parameters(self, type(self).__name__, _check.Guard())
 
     @abc.abstractmethod
-    def __call__(self, x: Float[Array, " d"], y: Float[Array, " d"]) -> Scalar:
-        """k(x, y) for two points [d]."""
+    def __call__(self, x: ArrayLike, y: ArrayLike) -> Scalar:
+        """The kernel of two points [d]."""
 
     @property
     def stationarity(self) -> Stationarity:
@@ -92,7 +92,9 @@ class AbstractKernel(eqx.Module):
             return _compiled_gram(self, guard.on(x), None)
         y = _check.as_samples(y, "y", guard)
         if x.shape[1] != y.shape[1]:
-            raise ValueError(f"x has dimension {x.shape[1]}, y has {y.shape[1]}: a kernel compares points of one space.")
+            raise ValueError(
+                f"x has dimension {x.shape[1]}, y has {y.shape[1]}: a kernel compares points of one space."
+            )
         return _compiled_gram(self, guard.on(x), y)
 
     def __add__(self, other: "AbstractKernel") -> "AbstractKernel":
@@ -134,7 +136,9 @@ def check_parameters(kernel: Any, name: str, guard: _check.Guard) -> None:
         ValueError: naming the kernel and the parameter.
     """
     if not isinstance(kernel, AbstractKernel):
-        raise TypeError(f"{name} is {kernel!r}: a kernel from kerneldep.kernels (or a subclass of AbstractKernel) is needed.")
+        raise TypeError(
+            f"{name} is {kernel!r}: a kernel from kerneldep.kernels (or a subclass of AbstractKernel) is needed."
+        )
     for part in _modules(kernel):
         for parameter in part.positive:
             value = getattr(part, parameter)

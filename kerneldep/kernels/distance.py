@@ -37,7 +37,7 @@ class Distance(AbstractKernel):
         return jnp.where(s > 0, jnp.where(s > 0, s, 1) ** (self.exponent / 2), 0)
 
     def __call__(self, x: ArrayLike, y: ArrayLike) -> Scalar:
-        """k(x, y) for two points [d]."""
+        """The kernel of two points [d]."""
         x, y = _check.as_point(x, "x"), _check.as_point(y, "y")
         return 0.5 * (self._power((x**2).sum()) + self._power((y**2).sum()) - self._power(((x - y) ** 2).sum()))
 

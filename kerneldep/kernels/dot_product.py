@@ -33,7 +33,7 @@ class Linear(AbstractKernel):
         return "intrinsic"
 
     def __call__(self, x: ArrayLike, y: ArrayLike) -> Scalar:
-        """k(x, y) for two points [d]."""
+        """The kernel of two points [d]."""
         return _check.as_point(x, "x") @ _check.as_point(y, "y")
 
     def pairwise(self, px: Float[Array, "n d"], py: Float[Array, "m d"]) -> Float[Array, "n m"]:
@@ -64,7 +64,7 @@ class Polynomial(AbstractKernel):
             raise ValueError(f"Polynomial.degree is {self.degree!r}: an integer ≥ 1 is needed.")
 
     def __call__(self, x: ArrayLike, y: ArrayLike) -> Scalar:
-        """k(x, y) for two points [d]."""
+        """The kernel of two points [d]."""
         return (self.scale * (_check.as_point(x, "x") @ _check.as_point(y, "y")) + self.offset) ** self.degree
 
     def pairwise(self, px: Float[Array, "n d"], py: Float[Array, "m d"]) -> Float[Array, "n m"]:
@@ -80,7 +80,7 @@ class Cosine(AbstractKernel):
     """k(x, x′) = xᵀx′ / (‖x‖‖x′‖), and 0 if one of them is 0. Divided by a temperature it is InfoNCE's critic."""
 
     def __call__(self, x: ArrayLike, y: ArrayLike) -> Scalar:
-        """k(x, y) for two points [d]."""
+        """The kernel of two points [d]."""
         return normalise(_check.as_point(x, "x")) @ normalise(_check.as_point(y, "y"))
 
     def prepare(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:

@@ -19,7 +19,7 @@ from .tiles import Points, center, points, safe_sqrt, squared_distances, sum_ove
 
 
 class AbstractRadialKernel(AbstractKernel):
-    """k(x, x′) = profile(s), s = (‖x − x′‖ / length)²."""
+    """A kernel of the distance: k(x, x′) = profile(s) with s = (‖x − x′‖ / length)²."""
 
     @abc.abstractmethod
     def length(self) -> Scalar:
@@ -31,7 +31,7 @@ class AbstractRadialKernel(AbstractKernel):
 
     @abc.abstractmethod
     def frequency_scale(self, key: Key[Array, ""], num: int, dim: int) -> Float[Array, "num #dim"]:
-        """Random factors a such that ω = a·g, g ~ N(0, I), gives k(x, x′) = E cos(ωᵀ(x − x′))."""
+        """Random factors a of the frequencies ω = a·g, g ~ N(0, I), for which k(x, x′) is E cos(ωᵀ(x − x′))."""
 
     @property
     def rough(self) -> bool:
@@ -44,7 +44,7 @@ class AbstractRadialKernel(AbstractKernel):
         return "strict"
 
     def __call__(self, x: ArrayLike, y: ArrayLike) -> Scalar:
-        """k(x, y) for two points [d]."""
+        """The kernel of two points [d]."""
         difference = (_check.as_point(x, "x") - _check.as_point(y, "y")) / self.length()
         return self.profile((difference**2).sum())
 
@@ -115,7 +115,7 @@ class Laplace(AbstractKernel):
         return "strict"
 
     def __call__(self, x: ArrayLike, y: ArrayLike) -> Scalar:
-        """k(x, y) for two points [d]."""
+        """The kernel of two points [d]."""
         difference = (_check.as_point(x, "x") - _check.as_point(y, "y")) / self.length_scale
         return jnp.exp(-(jnp.abs(difference).sum() if self.norm == "l1" else safe_sqrt((difference**2).sum())))
 
@@ -154,7 +154,7 @@ class InverseMultiquadric(AbstractRadialKernel):
     scale: Float[Array, ""] = eqx.field(converter=parameter)
 
     def length(self) -> Scalar:
-        """c."""
+        """C."""
         return self.scale
 
     def profile(self, s: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -181,7 +181,7 @@ class RationalQuadratic(AbstractRadialKernel):
     exponent: Float[Array, ""] = eqx.field(converter=parameter, default=1.0)
 
     def length(self) -> Scalar:
-        """c."""
+        """C."""
         return self.scale
 
     def profile(self, s: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -1,0 +1,82 @@
+"""What an objective is: a loss on the outputs of a network for several views of each image."""
+
+import abc
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, PyTree, Scalar
+
+from ..kernels.dot_product import normalise
+
+Target = Literal["none", "ema", "stop_gradient"]
+
+
+class Outputs(eqx.Module):
+    """What a network makes of M views of each of B images.
+
+    Attributes:
+        projections: of the online network.
+        predictions: of its predictor head, if the objective asks for one.
+        targets: projections of the target network, if the objective asks for one; no gradient flows into them.
+    """
+
+    projections: Float[Array, "M B d"]
+    predictions: Float[Array, "M B d"] | None = None
+    targets: Float[Array, "M B d"] | None = None
+
+
+class AbstractObjective(eqx.Module):
+    """A self-supervised loss with its hyper-parameters.
+
+    It declares what it needs, so that a trainer can build it; state (running statistics) is explicit. Losses are over
+    the whole batch they are given. Statistics are in float32 at least, whatever the network's precision.
+    """
+
+    num_views: eqx.AbstractVar[int]
+    """M, the views of each image it is meant for."""
+
+    predictor: eqx.AbstractVar[bool]
+    """Whether a predictor head is wanted."""
+
+    target: eqx.AbstractVar[Target]
+    """Where `Outputs.targets` come from: nowhere, an exponential moving average, or the network itself."""
+
+    @abc.abstractmethod
+    def init(self, dim: int, *, key: Key[Array, ""] | None = None) -> PyTree:
+        """The initial state for projections of dimension `dim`."""
+
+    @abc.abstractmethod
+    def trainable(self) -> PyTree[bool]:
+        """The objective's shape with True at leaves to be trained with the network: a filter for `eqx.partition`."""
+
+    @abc.abstractmethod
+    def __call__(
+        self, outputs: Outputs, state: PyTree, *, key: Key[Array, ""] | None = None
+    ) -> tuple[Scalar, dict[str, Scalar], PyTree]:
+        """The loss, named terms to log, and the new state."""
+
+
+def nothing_trainable(objective: AbstractObjective) -> Any:
+    """The filter of an objective that has no parameters to train."""
+    return jax.tree.map(lambda _: False, objective)
+
+
+def unit_views(outputs: Outputs, target: Target) -> Float[Array, "V B d"]:
+    """L2-normalised views of the online network, followed by those of the target network (gradient stopped).
+
+    Raises:
+        ValueError: fewer than 2 views or images, or outputs that lack what the objective declared.
+    """
+    online = outputs.projections if outputs.predictions is None else outputs.predictions
+    stacked = online
+    if target != "none":
+        if outputs.targets is None:
+            raise ValueError(f"outputs.targets is missing: the objective has target={target!r}.")
+        stacked = jnp.concatenate([online, jax.lax.stop_gradient(outputs.targets)])
+    if stacked.shape[0] < 2 or stacked.shape[1] < 2:
+        raise ValueError(
+            f"outputs hold {stacked.shape[0]} view(s) of {stacked.shape[1]} image(s): two of each are needed."
+        )
+    return normalise(stacked.astype(jnp.promote_types(stacked.dtype, jnp.float32)))
