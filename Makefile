@@ -18,13 +18,14 @@ endif
 force := $(if $(FORCE),--force)
 
 .DELETE_ON_ERROR:
-.PHONY: run test lint fast-notebooks fast-figures bench records lab lock clean
+.PHONY: run test lint bench records lab lock clean
 
 run: $(ready)
 	$(py) -m experiments.ssl suite quick $(force)
-	$(py) -m paper_figures $(force)
 	$(py) -m notebooks $(force)
-	$(py) -m paper_figures summary
+	$(py) -m paper_figures $(force)
+	$(py) -m experiments.ssl summary
+	@echo "Gallery: $(CURDIR)/results/figures/index.html"
 
 test: lint
 	$(py) -m pytest -n auto --dist worksteal

@@ -13,8 +13,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jax.core import Tracer
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, Float
+
+ArrayLike = jax.typing.ArrayLike | npt.ArrayLike
+"""What public functions take as numbers: JAX and NumPy arrays, scalars, nested lists, data frames."""
 
 TRACED_CHECKS = os.environ.get("KERNELDEP_CHECKS", "1") != "0"
 
@@ -54,7 +58,8 @@ def as_float(array: np.ndarray | Array, name: str, *, centred: bool = False) -> 
     Raises:
         ValueError: if integers cannot be told apart, or numbers overflow, in JAX's float.
     """
-    dtype = jnp.promote_types(jax.dtypes.canonicalize_dtype(array.dtype), jnp.float32)
+    own = array.dtype if jnp.issubdtype(array.dtype, jnp.floating) else float
+    dtype = jnp.promote_types(jax.dtypes.canonicalize_dtype(own), jnp.float32)
     if isinstance(array, jax.Array):
         return array.astype(dtype)
     if array.size and centred and np.issubdtype(array.dtype, np.number):

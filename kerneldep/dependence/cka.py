@@ -1,12 +1,13 @@
 """Centred kernel alignment: HSIC as a correlation."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Key, Scalar
+from jaxtyping import Array, Key, Scalar
 
+from .._check import ArrayLike
 from ..kernels import AbstractKernel
 from .estimator import AbstractEstimator
 from .exact import Unbiased
-from .hsic import paired, triple
+from .hsic import prepared, triple
 
 
 def cka(
@@ -46,7 +47,7 @@ def cka(
         >>> float(cka(x, 2 * x + 1, Linear(), Linear()))
         1.0
     """
-    xy, xx, yy = triple(estimator, *paired(x, y, kernel_x, kernel_y, estimator, key))
+    xy, xx, yy = triple(estimator, prepared(x, y, kernel_x, kernel_y, estimator, key))
     # Roots apart: the product of two small HSICs can underflow.
     defined = (xx > 0) & (yy > 0)
     norm = jnp.sqrt(jnp.where(defined, xx, 1)) * jnp.sqrt(jnp.where(defined, yy, 1))

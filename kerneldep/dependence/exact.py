@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import equinox as eqx
 from jaxtyping import Array, Float, Int, Key, Scalar
 
 from ..kernels import AbstractKernel
@@ -9,6 +10,7 @@ from .estimator import AbstractEstimator, Triple
 from .tiled import GramSums, Side, gram_sums, side
 
 
+@eqx.filter_jit
 def _prepare(
     kernel_x: AbstractKernel, kernel_y: AbstractKernel, x: Float[Array, "n d"], y: Float[Array, "n e"]
 ) -> tuple[Side, Side]:

@@ -73,6 +73,10 @@ class RandomFourier(AbstractEstimator):
     def _side(self, kernel: AbstractKernel, x: Float[Array, "n d"], key: Key[Array, ""]) -> FeatureSide:
         if isinstance(kernel, Label):
             return FeatureSide(x, (one_hot(kernel, x),))
+        return self._drawn(kernel, x, key)
+
+    @eqx.filter_jit
+    def _drawn(self, kernel: AbstractKernel, x: Float[Array, "n d"], key: Key[Array, ""]) -> FeatureSide:
         if kernel.stationarity != "none":
             x = x - center(x)  # phases ωᵀx of small x keep their digits
         half = self.num_features // 2

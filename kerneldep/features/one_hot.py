@@ -2,9 +2,10 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, Float
 
 from .. import _check
+from .._check import ArrayLike
 from ..kernels import Label
 from .base import AbstractFeatureMap
 

@@ -1,10 +1,13 @@
 """Rules that choose a kernel's bandwidth from data."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Int, Scalar
+from jaxtyping import Array, Float, Int, Scalar
 
 from .. import _check
+from .._check import ArrayLike
 from .tiles import center, points, squared_distances
 
 EXACT = 2000
@@ -73,7 +76,7 @@ def _order_statistic(values: Float[Array, "n n"], pairs: Array, rank: int) -> Sc
     bits = {4: jnp.int32, 8: jnp.int64}[values.dtype.itemsize]
     codes = jax.lax.bitcast_convert_type(values, bits)
 
-    def halve(_: int, bounds: tuple[Int[Array, ""], Int[Array, ""]]) -> tuple[Array, Array]:
+    def halve(_: Any, bounds: tuple[Int[Array, ""], Int[Array, ""]]) -> tuple[Array, Array]:
         low, high = bounds
         middle = low + (high - low) // 2
         enough = (pairs & (codes <= middle)).sum() > rank

@@ -1,20 +1,23 @@
 """What a kernel is: a similarity of two points, prepared once per sample and evaluated a tile at a time."""
 
 import abc
+import dataclasses
 from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PyTree, Scalar
+from jaxtyping import Array, Float, PyTree, Scalar
 
 from .. import _check
+from .._check import ArrayLike
 
 Stationarity = Literal["strict", "intrinsic", "none"]
 
 
 def parameter(value: ArrayLike) -> Array:
     """A kernel parameter as a floating-point array, so that it can be trained."""
+    _check.as_real(value, "A kernel parameter")
     array = jnp.asarray(value)
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
 
@@ -140,10 +143,13 @@ def check_parameters(kernel: Any, name: str, guard: _check.Guard) -> None:
             f"{name} is {kernel!r}: a kernel from kerneldep.kernels (or a subclass of AbstractKernel) is needed."
         )
     for part in _modules(kernel):
-        for parameter in part.positive:
-            value = getattr(part, parameter)
-            holds = (jnp.isfinite(value) & (value > 0)).all()
-            guard.require(holds, f"{type(part).__name__}.{parameter} must be positive and finite ({name}).")
+        for field in dataclasses.fields(part):
+            value, owner = getattr(part, field.name), f"{type(part).__name__}.{field.name}"
+            if field.name in part.positive:
+                positive = (jnp.isfinite(value) & (value > 0)).all()
+                guard.require(positive, f"{owner} must be positive and finite ({name}).")
+            elif eqx.is_inexact_array(value):
+                guard.require(jnp.isfinite(value).all(), f"{owner} must be finite ({name}).")
 
 
 def _modules(kernel: AbstractKernel) -> list[AbstractKernel]:

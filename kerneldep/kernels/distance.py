@@ -2,9 +2,10 @@
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Scalar
+from jaxtyping import Array, Float, Scalar
 
 from .. import _check
+from .._check import ArrayLike
 from .base import AbstractKernel, Stationarity
 from .tiles import Points, points, safe_sqrt, squared_distances
 
@@ -31,7 +32,9 @@ class Distance(AbstractKernel):
         return "intrinsic"
 
     def _power(self, s: Array) -> Array:
-        """s^{e/2} with derivative 0 at 0."""
+        """s^{e/2} with derivative 0 at 0 (for e < 2)."""
+        if self.exponent == 2:
+            return s
         if self.exponent == 1:
             return safe_sqrt(s)
         return jnp.where(s > 0, jnp.where(s > 0, s, 1) ** (self.exponent / 2), 0)

@@ -5,9 +5,10 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Scalar
+from jaxtyping import Array, Float, Scalar
 
 from .. import _check
+from .._check import ArrayLike
 from .base import AbstractKernel, Stationarity, parameter
 
 

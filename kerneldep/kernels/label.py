@@ -4,9 +4,10 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Scalar
+from jaxtyping import Array, Float, Scalar
 
 from .. import _check
+from .._check import ArrayLike
 from .base import AbstractKernel, parameter
 from .tiles import sum_over_coordinates
 

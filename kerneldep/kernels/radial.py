@@ -11,11 +11,12 @@ from typing import Any, ClassVar, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Key, Scalar
+from jaxtyping import Array, Float, Key, Scalar
 
 from .. import _check
+from .._check import ArrayLike
 from .base import AbstractKernel, Stationarity, parameter
-from .tiles import Points, center, points, safe_sqrt, squared_distances, sum_over_coordinates
+from .tiles import Points, center, exact_unit, points, safe_sqrt, squared_distances, sum_over_coordinates
 
 
 class AbstractRadialKernel(AbstractKernel):
@@ -27,7 +28,7 @@ class AbstractRadialKernel(AbstractKernel):
 
     @abc.abstractmethod
     def profile(self, s: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """The kernel as a function of the scaled squared distance s ≥ 0, with profile(0) = 1."""
+        """The kernel in terms of the scaled squared distance s ≥ 0; 1 at s = 0."""
 
     @abc.abstractmethod
     def frequency_scale(self, key: Key[Array, ""], num: int, dim: int) -> Float[Array, "num #dim"]:
@@ -49,12 +50,13 @@ class AbstractRadialKernel(AbstractKernel):
         return self.profile((difference**2).sum())
 
     def prepare(self, x: Float[Array, "n d"]) -> Points:
-        """Centred samples in units of the length, and their squared norms."""
-        return points((x - center(x)) / self.length())
+        """Centred samples in about units of the length, and their squared norms."""
+        return points((x - center(x)) / exact_unit(self.length()))
 
     def pairwise(self, px: Points, py: Points) -> Float[Array, "n m"]:
         """A tile of the Gram matrix."""
-        return self.profile(squared_distances(px, py, rough=self.rough))
+        scale = (exact_unit(self.length()) / self.length()) ** 2
+        return self.profile(scale * squared_distances(px, py, rough=self.rough))
 
     def diagonal(self, x: ArrayLike) -> Float[Array, " n"]:
         """1 for every sample."""
@@ -120,14 +122,15 @@ class Laplace(AbstractKernel):
         return jnp.exp(-(jnp.abs(difference).sum() if self.norm == "l1" else safe_sqrt((difference**2).sum())))
 
     def prepare(self, x: Float[Array, "n d"]) -> Points:
-        """Centred samples in units of ℓ."""
-        return points((x - center(x)) / self.length_scale)
+        """Centred samples in about units of ℓ."""
+        return points((x - center(x)) / exact_unit(self.length_scale))
 
     def pairwise(self, px: Points, py: Points) -> Float[Array, "n m"]:
         """A tile of the Gram matrix."""
+        scale = exact_unit(self.length_scale) / self.length_scale
         if self.norm == "l1":
-            return jnp.exp(-sum_over_coordinates(jnp.abs, px.values, py.values))
-        return jnp.exp(-safe_sqrt(squared_distances(px, py, rough=True)))
+            return jnp.exp(-scale * sum_over_coordinates(jnp.abs, px.values, py.values))
+        return jnp.exp(-scale * safe_sqrt(squared_distances(px, py, rough=True)))
 
     def diagonal(self, x: ArrayLike) -> Float[Array, " n"]:
         """1 for every sample."""

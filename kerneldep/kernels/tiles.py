@@ -5,10 +5,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Scalar
 
 UNROLLED = 16
 """Up to this dimension coordinate differences are summed one by one, which loses no digits."""
+
+VISIBLE = 1000.0
+"""Squared norm, in units of the length, from which a matrix product's rounding of distances shows (float32: 10⁻⁴)."""
 
 
 class Points(NamedTuple):
@@ -30,6 +33,16 @@ def center(x: Float[Array, "n d"]) -> Float[Array, "1 d"]:
     median, it is not drawn away by outliers. No gradient flows through it, since none is due.
     """
     return jax.lax.stop_gradient(jnp.median(x[:: -(-len(x) // 64)], axis=0, keepdims=True))
+
+
+def exact_unit(length: Scalar) -> Scalar:
+    """The power of two next below a length, to divide data by: that rounds nothing.
+
+    Divided by the length itself, equal points can differ: XLA scales each anew for every pair, and contracts that and
+    the subtraction to a·r − (b·r), whose inner product is rounded and whose outer is not.
+    """
+    length = jax.lax.stop_gradient(length)
+    return length / (2 * jnp.frexp(length)[0])
 
 
 def safe_sqrt(s: Array) -> Array:
@@ -62,21 +75,24 @@ def squared_distances(px: Points, py: Points, *, rough: bool = False) -> Float[A
 
     One matrix product, ‖x‖² + ‖y‖² − 2x·y, where its rounding (about eps·(‖x‖² + ‖y‖²)) cannot be seen; coordinate
     differences in few dimensions, or where some point of the tile lies so far out that it could. With `rough`, for
-    kernels that take a root, what rounding leaves of a distance between equal points is set to 0.
+    kernels that take a root, what rounding leaves of a distance between equal points is set to 0. Its derivatives are
+    those of the polynomial also where the value is set: a smooth kernel's Hessian at ties needs the second.
     """
 
-    def differences() -> Array:
+    def differences(px: Points, py: Points) -> Array:
         # A finite maximum keeps profiles such as (1 + t)e^{−t} from becoming ∞·0.
         return jnp.minimum(sum_over_coordinates(jnp.square, px.values, py.values), jnp.finfo(px.values.dtype).max)
 
     if px.values.shape[1] <= (UNROLLED if rough else 2):
-        return differences()
+        return differences(px, py)
     eps = jnp.finfo(px.values.dtype).eps
 
-    def product() -> Array:
+    def product(px: Points, py: Points) -> Array:
         scale = px.norms[:, None] + py.norms[None, :]
         squared = scale - 2 * jnp.matmul(px.values, py.values.T, precision=jax.lax.Precision.HIGHEST)
-        return jnp.where(squared > (8 * eps * scale if rough else 0), squared, 0)
+        return squared - jax.lax.stop_gradient(jnp.where(squared > (8 * eps * scale if rough else 0), 0, squared))
 
-    visible = jnp.minimum(px.norms.max(), py.norms.max()) > 1e-4 / eps
-    return jax.lax.cond(visible, differences, product)
+    farthest = jnp.stack([px.norms.max(), py.norms.max()])
+    visible = (farthest.min() > VISIBLE) | jnp.isinf(farthest.max())
+    # Checkpointed, so that the backward pass keeps the points and not, for both branches, arrays of the tile's size.
+    return jax.lax.cond(visible, jax.checkpoint(differences), jax.checkpoint(product), px, py)

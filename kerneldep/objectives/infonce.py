@@ -14,6 +14,7 @@ from .base import AbstractObjective, Outputs, nothing_trainable, unit_views
 Denominator = Literal["nt_xent", "in_batch", "population"]
 
 
+@eqx.filter_jit
 def infonce_terms(
     views: Float[Array, "M B d"], temperature: float, denominator: Denominator = "nt_xent"
 ) -> tuple[Scalar, Scalar]:

@@ -17,6 +17,7 @@ from ..kernels import AbstractKernel, InverseMultiquadric
 from .base import AbstractObjective, Outputs, Target, nothing_trainable, unit_views
 
 
+@eqx.filter_jit
 def ssl_hsic_terms(
     views: Float[Array, "M B d"],
     kernel: AbstractKernel,

@@ -1,0 +1,67 @@
+"""When SSL-HSIC starts in its collapsed solution and stays there: a grid of short runs.
+
+Near collapse, the loss is (γ‖Σ‖_F − tr Σ_between)/c² with Σ the projections' covariance, so a run escapes only where
+the effective rank (tr Σ)²/‖Σ‖²_F exceeds γ²; full collapse has loss 0.
+"""
+
+import csv
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+from experiments.ssl.config import load_preset
+from experiments.ssl.records import markdown, write_rows
+from experiments.ssl.runs import find_or_train, write
+
+FOLDER = Path(__file__).parent
+CSV = FOLDER / "collapse.csv"
+README = FOLDER / "README.md"
+BEGIN, END = "<!-- collapse table -->", "<!-- end of collapse table -->"
+HEADER = (
+    "gamma",
+    "scale c",
+    "projector norm",
+    "warm-up",
+    "loss at start",
+    "loss at end",
+    "dep",
+    "rank start",
+    "rank end",
+    "state",
+)
+STEPS = 60
+
+
+def main(force: bool = False) -> None:
+    """Trains the grid, writes the CSV, and puts the table into the README."""
+    preset = load_preset("cpu-quick", "ssl_hsic")
+    rows = []
+    for gamma, scale, norm, warmup in product((1.0, 3.0), (0.5, 1.0), (False, True), (0.1,)):
+        config = replace(
+            preset,
+            preset="collapse",
+            objective=replace(preset.objective, parameters={"gamma": gamma, "scale": scale}),
+            data=replace(preset.data, num_train=STEPS * preset.training.batch_size // 3, probe=("heldout",)),
+            model=replace(preset.model, projector_norm=norm),
+            optimiser=replace(preset.optimiser, warmup=warmup),
+            training=replace(preset.training, epochs=3, steps_per_call=STEPS // 3),
+        )
+        run = find_or_train(config, force=force)
+        metrics, rank = run.metrics(), run.summary["effective_rank"]
+        first, last, dep = metrics["loss"][0], metrics["loss"][-5:].mean(), metrics["dep"][-5:].mean()
+        state = "collapsed" if rank["trained"] < 2 or dep < 0.02 else ("at the barrier" if last > -0.02 else "learns")
+        numbers = (f"{gamma:g}", f"{scale:g}", "yes" if norm else "no", f"{warmup:g}", f"{first:+.3f}", f"{last:+.3f}")
+        rows.append((*numbers, f"{dep:.3f}", f"{rank['untrained']:.1f}", f"{rank['trained']:.1f}", state))
+        write_rows(CSV, HEADER, rows)
+    update_readme()
+
+
+def update_readme() -> None:
+    """Copies the CSV into the README's table."""
+    with CSV.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    text = README.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    fresh = f"{before}{BEGIN}\n{markdown(header, rows)}\n{END}{after}"
+    write(README, lambda path: path.write_text(fresh, encoding="utf-8"))

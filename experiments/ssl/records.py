@@ -1,0 +1,133 @@
+"""What several runs say together: a table, curves, and the committed record of a suite."""
+
+import csv
+import shutil
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from experiments.ssl.runs import ROOT, Run, write
+
+RECORDS = ROOT / "experiments" / "records"
+ROWS = {"raw": "raw pixels", "untrained": "untrained encoder", "trained": "trained"}
+PNG_METADATA = {"Software": None}  # without the version of matplotlib, so that the same curves are the same bytes
+
+Row = tuple[str, str, str, str]
+
+
+def table(runs: Sequence[Run]) -> list[Row]:
+    """Rows (representation, split, k-NN, linear): mean ± standard deviation over seeds, in per cent.
+
+    The baselines do not depend on the objective; raw pixels not on the seed either.
+    """
+    groups: dict[tuple[str, str], dict[int | str, tuple[float, float]]] = defaultdict(dict)
+    for run in runs:
+        summary = run.summary
+        for split, accuracies in summary["accuracy"].items():
+            for kind, accuracy in accuracies.items():
+                objective, seed = summary["name"].split("-")[0], summary["name"].split("-seed")[1].split("-")[0]
+                label = objective if kind == "trained" else ROWS[kind]
+                pair = (100 * accuracy["knn"], 100 * accuracy["linear"])
+                groups[f"{label} ({summary['data']})", split]["" if kind == "raw" else seed] = pair
+    order = sorted(groups, key=lambda key: (key[1], np.mean([pair[0] for pair in groups[key].values()])))
+    rows = []
+    for key in order:
+        knn, linear = zip(*groups[key].values(), strict=True)
+        rows.append((*key, _mean_deviation(knn), _mean_deviation(linear)))
+    return rows
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def print_table(runs: Sequence[Run]) -> None:
+    """The table in plain text."""
+    print(markdown(HEADER, table(runs)))
+
+
+HEADER = ("representation", "images", "k-NN %", "linear %")
+
+
+def record(name: str, runs: Sequence[Run]) -> Path:
+    """Copies the small files of runs to `experiments/records/<name>/`, with curves and a README."""
+    folder = RECORDS / name
+    for run in runs:
+        kept = folder / run.name
+        kept.mkdir(parents=True, exist_ok=True)
+        for file in ("config.json", "metrics.csv", "summary.json"):
+            write(kept / file, lambda path, source=run.folder / file: shutil.copyfile(source, path))
+    kept_names = {run.name for run in runs}
+    for old in folder.iterdir():
+        if old.is_dir() and old.name not in kept_names:
+            shutil.rmtree(old)
+    write(folder / "curves.png", lambda path: _draw_curves(runs, path))
+    write(folder / "README.md", lambda path: path.write_text(_readme(name, runs), encoding="utf-8"))
+    return folder
+
+
+def _readme(name: str, runs: Sequence[Run]) -> str:
+    summaries = [run.summary for run in runs]
+    first = summaries[0]
+    seconds = np.mean([s["train_seconds"] + s["evaluate_seconds"] for s in summaries])
+    versions = ", ".join(f"{package} {version}" for package, version in first["versions"].items())
+    return "\n".join(
+        [
+            f"# Record `{name}`",
+            "",
+            f"`python -m experiments.ssl suite {name} --force --record` made this: {len(runs)} runs on "
+            f"{first['num_train']:,} images of {first['data']} without labels, {seconds:.0f} s a run on average "
+            f"({first['device']}), commit {first['commit'] or 'unknown'}.",
+            "",
+            "Accuracy in per cent, mean ± standard deviation over seeds; both probes are fitted on the same "
+            f"{first['num_train']:,} images. `heldout` are training images that no run trains on, by which all choices "
+            "were made; `test` are the test images.",
+            "",
+            markdown(HEADER, table(runs)),
+            "",
+            "![Loss and speed of every run](curves.png)",
+            "",
+            f"Versions: {versions}.",
+            "",
+        ]
+    )
+
+
+def _mean_deviation(values: Sequence[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.1f}"
+    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
+
+
+def _draw_curves(runs: Sequence[Run], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    by_objective: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        by_objective[run.name.split("-")[0]].append(run)
+    figure = Figure(figsize=(4 * len(by_objective), 2.8), layout="constrained")
+    for axes, (objective, group) in zip(
+        figure.subplots(1, len(by_objective), squeeze=False)[0], by_objective.items(), strict=True
+    ):
+        for run in group:
+            metrics = run.metrics()
+            axes.plot(metrics["step"], metrics["loss"], linewidth=0.8, label=run.name.split("-")[-2])
+        axes.set(title=objective, xlabel="step", ylabel="loss")
+        axes.legend(frameon=False)
+    figure.savefig(path, dpi=110, metadata=PNG_METADATA, format="png")
+
+
+def write_rows(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A CSV file, whole or not at all."""
+
+    def writer(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            out = csv.writer(file, lineterminator="\n")
+            out.writerow(header)
+            out.writerows(rows)
+
+    write(path, writer)

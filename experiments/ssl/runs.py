@@ -1,0 +1,216 @@
+"""Runs on disk: find one by its configuration, or train it; and what other code reads from it."""
+
+import csv
+import json
+import os
+import platform
+import subprocess
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from experiments import data
+from experiments.ssl import evaluate
+from experiments.ssl.config import Config, ObjectiveConfig, to_dict
+from experiments.ssl.train import Metrics, TrainingDiverged, train
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "results" / "runs"
+FORMAT = 1  # of a run's files; raised when they change, so that older ones are redone
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run's folder."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """`<objective>-<preset>-seed<k>-<hash8>`."""
+        return self.folder.name
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Accuracies, times, versions, device."""
+        return json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
+
+    def views(self) -> dict[str, np.ndarray]:
+        """Representations of views [4, 500, d]; see `evaluate.figure_views`."""
+        with np.load(self.folder / "views.npz") as arrays:
+            return dict(arrays)
+
+    def metrics(self) -> dict[str, np.ndarray]:
+        """Loss, terms and speed of every step, by name."""
+        with (self.folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+        columns = zip(*rows[1:], strict=True)
+        return {name: np.asarray(column, float) for name, column in zip(rows[0], columns, strict=True)}
+
+    def __getitem__(self, what: str) -> Any:
+        """`run["summary"]`, `run["views"]`, `run["metrics"]`."""
+        parts: dict[str, Callable[[], Any]] = {
+            "summary": lambda: self.summary,
+            "views": self.views,
+            "metrics": self.metrics,
+        }
+        return parts[what]()
+
+
+def make_objective(config: ObjectiveConfig) -> Any:
+    """The objective of `kerneldep.objectives` that a configuration names.
+
+    Parameters are passed on as they are; for `ssl_hsic`, `scale` is the inverse multiquadric kernel's c.
+    """
+    from kerneldep import kernels, objectives
+
+    parameters = dict(config.parameters)
+    if config.name == "ssl_hsic":
+        if "scale" in parameters:
+            parameters["kernel"] = kernels.InverseMultiquadric(parameters.pop("scale"))
+        return objectives.SSLHSIC(**parameters)
+    if config.name == "infonce":
+        return objectives.InfoNCE(**parameters)
+    known = {name.lower(): name for name in getattr(objectives, "__all__", ()) if isinstance(name, str)}
+    wanted = known.get(config.name.replace("_", ""))
+    if wanted is None:
+        raise ValueError(f"There is no objective {config.name!r} in kerneldep.objectives: {sorted(known.values())}.")
+    return getattr(objectives, wanted)(**parameters)
+
+
+def find_or_train(config: Config, *, force: bool = False, progress: bool = True) -> Run:
+    """The run of this configuration, trained now unless its folder in `results/runs` is complete.
+
+    Args:
+        config: The run; with `data.name = "auto"` it becomes that of the data set there is.
+        force: Whether to train even so.
+        progress: Whether to show a progress bar.
+    """
+    images, config = _resolve(config)
+    run = Run(RESULTS / config.name)
+    if not force and _complete(run):
+        print(f"Reusing {_shown(run.folder)}")
+        return run
+    run.folder.mkdir(parents=True, exist_ok=True)
+    (run.folder / "summary.json").unlink(missing_ok=True)
+    write(run.folder / "config.json", lambda path: _write_json(path, to_dict(config)))
+
+    splits = evaluate.splits(images, config)
+    started = time.perf_counter()
+    try:
+        trained = train(config, make_objective(config.objective), splits["train"].images, progress=progress)
+    except TrainingDiverged as error:
+        metrics = error.metrics
+        write(run.folder / "metrics.csv", lambda path: _write_csv(path, metrics))
+        raise
+    trained_at = time.perf_counter()
+    accuracies = evaluate.evaluate(trained.untrained, trained.network, splits, config)
+    views = evaluate.figure_views(trained.untrained, trained.network, splits[config.data.probe[-1]], config)
+    summary = {
+        "format": FORMAT,
+        "name": config.name,
+        "data": images.name,
+        "num_train": len(splits["train"].images),
+        "accuracy": accuracies,
+        "final": {name: float(values[-1]) for name, values in trained.metrics.items()},
+        "effective_rank": {
+            "trained": evaluate.effective_rank(views["projections"]),
+            "untrained": evaluate.effective_rank(views["projections_untrained"]),
+        },
+        "num_parameters": sum(p.size for p in jax.tree.leaves(eqx.filter(trained.network.encoder, eqx.is_array))),
+        "train_seconds": round(trained_at - started, 2),
+        "evaluate_seconds": round(time.perf_counter() - trained_at, 2),
+        "images_per_second": float(np.median(trained.metrics["images_per_second"])),
+        **_environment(),
+    }
+    write(run.folder / "metrics.csv", lambda path: _write_csv(path, trained.metrics))
+    write(run.folder / "encoder.eqx", lambda path: eqx.tree_serialise_leaves(path, trained.network.encoder))
+    write(run.folder / "views.npz", lambda path: _write_npz(path, views))
+    write(run.folder / "summary.json", lambda path: _write_json(path, summary))  # the last: it marks completion
+    return run
+
+
+def load_run(run: str | Config) -> Run:
+    """A finished run by its folder's name or its configuration; never trains.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    name = run if isinstance(run, str) else _resolve(run)[1].name
+    found = Run(RESULTS / name)
+    if not _complete(found):
+        raise FileNotFoundError(f"There is no finished run {name}: `python -m experiments.ssl train` makes one.")
+    return found
+
+
+def all_runs() -> list[Run]:
+    """Every finished run in `results/runs`."""
+    found = [Run(path.parent) for path in sorted(RESULTS.glob("*/summary.json"))]
+    return [run for run in found if _complete(run)]
+
+
+def write(path: Path, writer: Callable[[Path], object]) -> None:
+    """Writes beside the file, then moves: a reader sees the old file or the whole new one."""
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    writer(temporary)
+    os.replace(temporary, path)
+
+
+def _resolve(config: Config) -> tuple[data.ImageData, Config]:
+    """The images, and the configuration with their name, so that a run's hash tells CIFAR-10 from the digits."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        images = data.load(config.data.name)
+    for warning in caught:
+        print(warning.message)
+    return images, replace(config, data=replace(config.data, name=images.name))
+
+
+def _complete(run: Run) -> bool:
+    return (run.folder / "summary.json").exists() and run.summary.get("format") == FORMAT
+
+
+def _environment() -> dict[str, Any]:
+    from importlib.metadata import version
+
+    packages = ("jax", "jaxlib", "equinox", "optax", "numpy", "scipy")
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        "device": jax.devices()[0].device_kind,
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return found.stdout.strip() or None
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with path.open("wb") as file:  # given a path, NumPy would add an ending
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def _write_csv(path: Path, metrics: Metrics) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(metrics)
+        rows.writerows([f"{value:.6g}" for value in row] for row in zip(*metrics.values(), strict=True))
+
+
+def _shown(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.as_posix()

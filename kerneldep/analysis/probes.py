@@ -1,0 +1,207 @@
+"""Probes of frozen representations: k nearest neighbours and a linear classifier.
+
+Both return the accuracy on test features of a classifier that saw only the training features and labels, the usual
+measures of what a self-supervised representation is good for.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Int, Scalar
+
+from .. import _check
+
+PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+
+
+def knn_accuracy(
+    train_features: ArrayLike,
+    train_labels: ArrayLike,
+    test_features: ArrayLike,
+    test_labels: ArrayLike,
+    k: int = 20,
+    *,
+    tile: int = 1000,
+) -> Scalar:
+    """Accuracy of a k-nearest-neighbour vote under cosine similarity.
+
+    ŷ(x) = argmax_c Σ_{i ∈ N_k(x)} 1[yᵢ = c], N_k(x) the k training points of largest cos∠(x, xᵢ). The vote is not
+    weighted; a tie goes to the smaller label. The features are used as they are, not centred.
+
+    Args:
+        train_features: [n, d].
+        train_labels: Classes [n] as integers from 0.
+        test_features: [m, d].
+        test_labels: Classes [m].
+        k: Number of neighbours, at most n.
+        tile: Test points at a time: memory is n × tile similarities.
+
+    Returns:
+        The share of test points whose class is right.
+
+    Raises:
+        ValueError: If shapes disagree, a label is negative or k is not in 1..n.
+
+    Source:
+        Wu et al. (2018), "Unsupervised feature learning via non-parametric instance discrimination", sec. 3.4, whose
+        vote is weighted by exp(similarity/0.07); unweighted as in scikit-learn's `KNeighborsClassifier`.
+
+    Example:
+        >>> x, y = np.eye(2), np.array([0, 1])
+        >>> float(knn_accuracy(x, y, np.array([[2.0, 1.0], [1.0, 3.0]]), y, k=1))
+        1.0
+    """
+    train, train_classes = _labelled(train_features, train_labels, "train")
+    test, test_classes = _labelled(test_features, test_labels, "test")
+    _check_widths(train, test)
+    if not 1 <= k <= len(train):
+        raise ValueError(f"k must be between 1 and the {len(train)} training points, got {k}.")
+    num_classes = int(train_classes.max()) + 1
+    train, test = _unit(train), _unit(test)
+    correct = sum(
+        int(_num_correct(train, train_classes, test[i : i + tile], test_classes[i : i + tile], k, num_classes))
+        for i in range(0, len(test), tile)
+    )
+    return jnp.asarray(correct / len(test))
+
+
+@functools.partial(jax.jit, static_argnames=("k", "num_classes"))
+def _num_correct(
+    train: Float[Array, "n d"],
+    train_labels: Int[Array, " n"],
+    test: Float[Array, "t d"],
+    test_labels: Int[Array, " t"],
+    k: int,
+    num_classes: int,
+) -> Int[Array, ""]:
+    similarity = jnp.matmul(test, train.T, precision=jax.lax.Precision.HIGHEST)
+    _, neighbours = jax.lax.top_k(similarity, k)
+    votes = jax.nn.one_hot(train_labels[neighbours], num_classes).sum(1)
+    return (votes.argmax(1) == test_labels).sum()
+
+
+def linear_accuracy(
+    train_features: ArrayLike,
+    train_labels: ArrayLike,
+    test_features: ArrayLike,
+    test_labels: ArrayLike,
+    *,
+    penalties: tuple[float, ...] = PENALTIES,
+    heldout: float = 0.2,
+    max_iterations: int = 200,
+) -> Scalar:
+    """Accuracy of multinomial logistic regression on standardised features.
+
+    min over W, b of (1/n) Σᵢ −log softmax(xᵢW + b)_{yᵢ} + (λ/2)‖W‖²_F, by full-batch L-BFGS. Features are standardised
+    with the training features' means and standard deviations. λ is the one of `penalties` with the highest accuracy on
+    the last `heldout` share of the training points after fitting on the rest (the larger λ when equal); the classifier
+    is then fitted again on all of them. Shuffle training points that come sorted.
+
+    Args:
+        train_features: [n, d].
+        train_labels: Classes [n] as integers from 0.
+        test_features: [m, d].
+        test_labels: Classes [m].
+        penalties: Values of λ to choose from; with one value nothing is held out.
+        heldout: Share of the training points to choose λ by, in (0, 1).
+        max_iterations: Limit of L-BFGS iterations of each fit.
+
+    Returns:
+        The share of test points whose class is right.
+
+    Raises:
+        ValueError: If shapes disagree, a label is negative or there are no penalties.
+
+    Source:
+        Linear evaluation as in Chen et al. (2020), "A simple framework for contrastive learning of visual
+        representations", sec. 2; scikit-learn's `LogisticRegression` with C = 1/(λn) is the same classifier.
+
+    Example:
+        >>> x, y = np.array([[0.0], [1.0]]), np.array([0, 1])
+        >>> float(linear_accuracy(x, y, np.array([[-1.0], [2.0]]), y, penalties=(0.1,)))
+        1.0
+    """
+    train, train_classes = _labelled(train_features, train_labels, "train")
+    test, test_classes = _labelled(test_features, test_labels, "test")
+    _check_widths(train, test)
+    if not penalties:
+        raise ValueError("penalties is empty: give at least one value.")
+    mean, deviation = train.mean(0, keepdims=True), train.std(0, keepdims=True)
+    # A constant feature is left at zero rather than divided by nothing.
+    scale = jnp.where(deviation > 0, 1 / jnp.where(deviation > 0, deviation, 1), 0)
+    train, test = (train - mean) * scale, (test - mean) * scale
+    num_classes = int(train_classes.max()) + 1
+
+    def fit(rows: slice, penalty: float, start: np.ndarray | None) -> np.ndarray:
+        return _fit_logistic(train[rows], train_classes[rows], penalty, num_classes, start, max_iterations)
+
+    penalty = penalties[0]
+    if len(penalties) > 1:
+        cut = min(max(round(len(train) * (1 - heldout)), 1), len(train) - 1)
+        best, weights = -1.0, None
+        for candidate in sorted(penalties, reverse=True):
+            weights = fit(slice(cut), candidate, weights)  # from the last solution: the path is smooth in λ
+            if (score := _accuracy(weights, train[cut:], train_classes[cut:])) > best:
+                best, penalty = score, candidate
+    return jnp.asarray(_accuracy(fit(slice(None), penalty, None), test, test_classes))
+
+
+def _fit_logistic(
+    x: Float[Array, "n d"],
+    labels: Int[Array, " n"],
+    penalty: float,
+    num_classes: int,
+    start: np.ndarray | None,
+    max_iterations: int,
+) -> np.ndarray:
+    """Weights [d + 1, classes], the intercepts in the last row."""
+    from scipy.optimize import minimize
+
+    shape = (x.shape[1] + 1, num_classes)
+
+    def value_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = _logistic_loss(jnp.asarray(flat.reshape(shape), x.dtype), x, labels, penalty)
+        return float(value), np.asarray(gradient, np.float64).ravel()
+
+    start = np.zeros(shape) if start is None else start
+    options: dict[str, Any] = {"maxiter": max_iterations, "gtol": 1e-5, "ftol": 1e-9}
+    solution = minimize(value_and_gradient, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+    return np.asarray(solution.x).reshape(shape)
+
+
+@jax.jit
+@jax.value_and_grad
+def _logistic_loss(
+    weights: Float[Array, "e c"], x: Float[Array, "n d"], labels: Int[Array, " n"], penalty: ArrayLike
+) -> Scalar:
+    logits = x @ weights[:-1] + weights[-1:]
+    right = jnp.take_along_axis(logits, labels[:, None], axis=1)[:, 0]
+    return (jax.nn.logsumexp(logits, axis=1) - right).mean() + 0.5 * penalty * (weights[:-1] ** 2).sum()
+
+
+def _accuracy(weights: np.ndarray, x: Float[Array, "n d"], labels: Int[Array, " n"]) -> float:
+    logits = x @ jnp.asarray(weights[:-1], x.dtype) + jnp.asarray(weights[-1:], x.dtype)
+    return float((logits.argmax(1) == labels).mean())
+
+
+def _labelled(features: ArrayLike, labels: ArrayLike, split: str) -> tuple[Float[Array, "n d"], Int[Array, " n"]]:
+    x = _check.as_samples(features, f"{split}_features")
+    classes = np.asarray(labels)
+    if classes.shape != (len(x),) or not np.issubdtype(classes.dtype, np.integer):
+        raise ValueError(f"{split}_labels must be {len(x)} integers, got {classes.dtype} {classes.shape}.")
+    if classes.min() < 0:
+        raise ValueError(f"{split}_labels must count from 0, got {classes.min()}.")
+    return x, jnp.asarray(classes, jnp.int32)
+
+
+def _check_widths(train: Float[Array, "n d"], test: Float[Array, "m e"]) -> None:
+    if train.shape[1] != test.shape[1]:
+        raise ValueError(f"Features have {train.shape[1]} columns in training and {test.shape[1]} in test.")
+
+
+def _unit(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    norms = jnp.linalg.norm(x, axis=1, keepdims=True)
+    return x / jnp.where(norms > 0, norms, 1)

@@ -1,0 +1,97 @@
+"""The list of figures, and how one is made: compute → CSV → draw → PDF and PNG."""
+
+import dataclasses
+import hashlib
+import importlib
+import io
+import json
+import os
+import pathlib
+from typing import Any, Protocol, cast
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+STYLE = pathlib.Path(__file__).with_name("style.mplstyle")
+
+NAMES = ("random_features", "infonce_vs_hsic", "batch_bias")
+"""Modules of this package that draw a figure, in the gallery's order."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Caption:
+    """What a reader should know: the claim, what was found (numbers from the table), and whether the claim held."""
+
+    title: str
+    claim: str
+    found: str
+    verdict: str
+
+
+class FigureModule(Protocol):
+    """What a module named in `NAMES` offers."""
+
+    def compute(self, fast: bool) -> pd.DataFrame: ...
+
+    def draw(self, table: pd.DataFrame) -> Figure: ...
+
+    def caption(self, table: pd.DataFrame) -> Caption: ...
+
+    def inputs(self, fast: bool) -> str: ...
+
+
+def module(name: str) -> FigureModule:
+    """The module of a figure."""
+    return cast(FigureModule, importlib.import_module(f"paper_figures.{name}"))
+
+
+def fingerprint(name: str, fast: bool) -> str:
+    """A hash of all a figure depends on: the library's and the figures' source, and the figure's own inputs."""
+    digest = hashlib.sha256(f"{name} {fast} {module(name).inputs(fast)}".encode())
+    sources = [*sorted((ROOT / "kerneldep").rglob("*.py")), ROOT / "paper_figures" / f"{name}.py", STYLE]
+    for path in sources:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def make(name: str, folder: pathlib.Path, *, fast: bool, force: bool) -> tuple[Caption, bool]:
+    """Make a figure's files in a folder, unless they are there already and up to date.
+
+    Returns:
+        The caption, and whether the figure was made anew.
+    """
+    figure_module = module(name)
+    stamp, csv = folder / f"{name}.json", folder / f"{name}.csv"
+    current = fingerprint(name, fast)
+    if not force and stamp.exists() and json.loads(stamp.read_text())["fingerprint"] == current:
+        return figure_module.caption(pd.read_csv(csv)), False
+    write(csv, figure_module.compute(fast).to_csv(index=False, float_format="%.8g", lineterminator="\n").encode())
+    table = pd.read_csv(csv)
+    draw(figure_module, table, folder / name)
+    caption = figure_module.caption(table)
+    record = {"fingerprint": current, "fast": fast, **dataclasses.asdict(caption)}
+    write(stamp, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
+    return caption, True
+
+
+def draw(figure_module: FigureModule, table: pd.DataFrame, stem: pathlib.Path) -> None:
+    """Draw a table as PDF and PNG; the same table gives the same bytes."""
+    import matplotlib.pyplot as plt
+
+    with plt.style.context(STYLE):
+        figure = figure_module.draw(table)
+        metadata: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
+        for kind, entries in metadata.items():
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, metadata=entries)
+            write(stem.with_suffix(f".{kind}"), buffer.getvalue())
+        plt.close(figure)
+
+
+def write(path: pathlib.Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)

@@ -1,0 +1,188 @@
+"""InfoNCE beside HSIC: I1 to I5 of the theory, on finite populations and against the 60-digit reference."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kerneldep.analysis import infonce_hsic
+from kerneldep.analysis.infonce_hsic import (
+    exponential_remainder,
+    log_upper_bound,
+    lower_factor,
+    remainder_ratio,
+)
+from kerneldep.kernels import Gaussian, Linear
+
+from ..oracles import infonce as oracle
+from ..oracles import kernels as oracle_kernels
+from ..oracles import ssl
+from ..populations import unit_views
+
+QUANTITIES = {
+    "dependence": oracle.dep,
+    "self_dependence": lambda gram, _: oracle.self_hsic(gram),
+    "mean_variance": lambda gram, _: oracle.mean_variance(gram),
+    "infonce": oracle.infonce,
+    "gap": oracle.gap,
+    "range": lambda gram, _: oracle.range_of(gram),
+    "lower_hsic": lambda gram, _: oracle.sandwich(gram)["lower_hsic"],
+    "lower_variance": lambda gram, _: oracle.sandwich(gram)["lower_variance"],
+    "upper_log": lambda gram, _: oracle.sandwich(gram)["upper_log"],
+    "upper_hoeffding": lambda gram, _: oracle.sandwich(gram)["upper_hoeffding"],
+}
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.5, 10.0])
+def test_every_quantity_is_the_reference(x64, temperature):
+    views = unit_views(0, 3, 5, 4)
+    flat, identity = ssl.flatten_views(views)
+    gram = oracle_kernels.gram(oracle_kernels.cosine, flat, flat) / temperature
+    found = infonce_hsic(views, temperature)
+    for name, reference in QUANTITIES.items():
+        assert float(getattr(found, name)) == pytest.approx(reference(gram, identity), rel=1e-11, abs=1e-14), name
+
+
+def test_float32_keeps_the_digits_of_a_tiny_gap():
+    views = unit_views(0, 3, 50, 8)
+    flat, identity = ssl.flatten_views(views)
+    gap = oracle.gap(oracle_kernels.gram(oracle_kernels.cosine, flat, flat) / 100, identity)  # about 10⁻⁵
+    assert float(infonce_hsic(views.astype(np.float32), 100.0).gap) == pytest.approx(gap, rel=2e-5)
+
+
+def test_any_bounded_kernel(x64):
+    views = unit_views(1, 2, 6, 3)
+    flat, identity = ssl.flatten_views(views)
+    gram = 4 * oracle_kernels.gram(lambda x, y: oracle_kernels.gaussian(x, y, 0.7), flat, flat)
+    found = infonce_hsic(views, kernel=4.0 * Gaussian(0.7))
+    for name, reference in QUANTITIES.items():
+        assert float(getattr(found, name)) == pytest.approx(reference(gram, identity), rel=1e-11, abs=1e-14), name
+
+
+def populations(seed: int, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Views [number, 2, 6, 3] of random spread, and temperatures from 0.02 to 200."""
+    rng = np.random.default_rng(seed)
+    draws = zip(rng.integers(2**31, size=number), rng.uniform(0, 3, number), strict=True)
+    views = [unit_views(int(one_seed), 2, 6, 3, spread) for one_seed, spread in draws]
+    return np.stack(views), np.exp(rng.uniform(math.log(0.02), math.log(200), number))
+
+
+def test_i1_i3_i4_on_a_thousand_random_populations(x64):
+    views, temperatures = populations(0, 1000)
+    found = jax.jit(jax.vmap(infonce_hsic))(jnp.asarray(views), jnp.asarray(temperatures))
+    rounding = 1 + 1e-12
+    assert (found.gap >= 0).all()  # I1: L ≥ −dep
+    assert np.asarray(found.infonce) == pytest.approx(np.asarray(found.gap - found.dependence), rel=1e-12)
+    assert (found.mean_variance * rounding >= found.self_dependence).all()  # I3
+    assert (found.lower_hsic <= found.lower_variance * rounding).all()  # I4, left to right
+    assert (found.lower_variance <= found.gap * rounding).all()
+    assert (found.gap <= found.upper_log * rounding).all()
+    assert (found.gap <= found.upper_hoeffding * rounding).all()
+    assert (found.lower <= found.gap * rounding).all()
+    assert (found.gap <= found.upper * rounding).all()
+    # Both ends are close somewhere: the test could fail.
+    assert float((found.lower_variance / found.gap).max()) > 0.99
+    assert float((found.gap / found.upper).max()) > 0.99
+
+
+def test_i3_variance_is_self_dependence_where_mean_similarity_is_constant(x64):
+    angles = 2 * np.pi * np.arange(12) / 12  # uniform on the circle, whatever the assignment to images
+    circle = np.stack([np.cos(angles), np.sin(angles)], -1).reshape(2, 6, 2)
+    found = infonce_hsic(circle, 0.5)
+    assert float(found.mean_variance) == pytest.approx(float(found.self_dependence), rel=1e-12)
+    uneven = infonce_hsic(unit_views(2, 2, 6, 2), 0.5)
+    assert float(uneven.mean_variance) > 1.01 * float(uneven.self_dependence)
+
+
+def test_i2_expansion_error_falls_like_the_cube_of_the_temperature(x64):
+    views = unit_views(3, 2, 20, 5)
+    errors = [abs(float(found.gap - found.half_variance)) for found in (infonce_hsic(views, t) for t in (50.0, 100.0))]
+    assert errors[0] / errors[1] == pytest.approx(8, rel=0.1)  # κ₃/6 ∝ τ⁻³ leads
+    usual = infonce_hsic(views, 0.1)
+    assert abs(float(usual.half_variance / usual.gap) - 1) > 0.2  # and the expansion fails at usual temperatures
+
+
+def test_i5_lower_temperature_weighs_the_regulariser(x64):
+    views = unit_views(4, 2, 20, 6)
+    cosine = infonce_hsic(views, 1.0)
+    for temperature in (20.0, 40.0):
+        found = infonce_hsic(views, temperature)
+        expansion = -float(cosine.dependence) + float(cosine.mean_variance) / (2 * temperature)
+        assert temperature * float(found.infonce) == pytest.approx(expansion, abs=1 / temperature**2)
+
+
+def test_sample_estimate_differs_in_its_positives_only(x64):
+    views = unit_views(5, 3, 6, 4)
+    population, sample = (infonce_hsic(views, 0.5, estimate=estimate) for estimate in ("population", "sample"))
+    gram = ssl.view_gram(views, oracle_kernels.cosine) / 0.5
+    include, exclude = (ssl.positive_mean(gram, include_self=flag) for flag in (True, False))
+    assert float(population.dependence - sample.dependence) == pytest.approx(include - exclude, rel=1e-11)
+    for name in QUANTITIES.keys() - {"dependence", "infonce"}:
+        assert float(getattr(population, name)) == float(getattr(sample, name))
+
+
+def test_rows_in_tiles_equal_one_tile():
+    views = unit_views(6, 2, 1000, 8)
+    whole = infonce_hsic(views.astype(np.float32), 0.2)
+    with jax.enable_x64(True):
+        scores = views.reshape(-1, 8) @ views.reshape(-1, 8).T / 0.2
+    gap = np.mean(np.log(np.exp(scores).mean(1)) - scores.mean(1))
+    assert float(whole.gap) == pytest.approx(gap, rel=2e-6)
+
+
+@pytest.mark.parametrize("x", [-50.0, -3.0, -0.51, -0.49, -1e-3, -1e-8, 1e-8, 1e-3, 0.49, 0.51, 3.0, 50.0])
+def test_remainder_keeps_its_digits(x64, x):
+    expected = float(oracle.exponential_remainder(x))
+    assert float(remainder_ratio(jnp.asarray(x))) == pytest.approx(expected, rel=4e-15)
+    assert float(exponential_remainder(jnp.asarray(x))) == pytest.approx(x**2 * expected, rel=4e-15)
+
+
+@pytest.mark.parametrize("spread", [1e-8, 1e-3, 0.3, 1.0, 1.01, 5.0, 50.0])
+def test_factors_of_the_sandwich(x64, spread):
+    r = jnp.asarray(spread)
+    assert float(lower_factor(r)) == pytest.approx(float(oracle.gamma_r(spread)), rel=1e-13)
+    assert float(remainder_ratio(r)) == pytest.approx(float(oracle.beta(spread)), rel=1e-13)
+    variance = 0.1 * spread**2
+    expected = math.log1p(float(oracle.beta(spread)) * variance)
+    assert float(log_upper_bound(r, jnp.asarray(variance))) == pytest.approx(expected, rel=1e-13)
+
+
+def test_limits_of_the_sandwich(dtype):
+    zero = jnp.zeros((), dtype)
+    assert float(remainder_ratio(zero)) == float(lower_factor(zero)) == 0.5
+    assert float(log_upper_bound(zero, zero)) == 0
+    huge = log_upper_bound(jnp.asarray(1e4, dtype), jnp.asarray(1.0, dtype))  # e^R overflows
+    assert float(huge) == pytest.approx(1e4 - 2 * math.log(1e4), rel=1e-6)
+    constant = infonce_hsic(np.ones((2, 5, 3), dtype), 0.5)
+    assert all(abs(float(leaf)) < 4 * jnp.finfo(dtype).eps for leaf in jax.tree.leaves(constant))  # k is 2 everywhere
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((np.ones((1, 5, 3)),), "M = 1"),
+        ((np.ones((5, 3)),), r"\[M, B, d\]"),
+        ((np.full((2, 5, 3), np.inf),), "views holds NaN or infinite"),
+        ((np.ones((2, 5, 3)), 0.0), "temperature"),
+        ((np.ones((2, 5, 3)), -1.0), "temperature"),
+    ],
+)
+def test_bad_input_is_named(arguments, message, unhooked):
+    with pytest.raises(ValueError, match=message):
+        infonce_hsic(*arguments)
+    with pytest.raises(ValueError, match="estimate is 'mean'"):
+        infonce_hsic(np.ones((2, 5, 3)), estimate="mean")
+
+
+def test_traced_temperature_is_checked_at_run_time(unhooked):
+    compiled = jax.jit(lambda t: infonce_hsic(np.eye(6).reshape(2, 3, 6), t).gap)
+    assert jnp.isfinite(compiled(0.5))
+    with pytest.raises(Exception, match="temperature must be positive"):
+        compiled(-0.5).block_until_ready()
+
+
+def test_linear_kernel_gradients_are_finite_at_collapse():
+    slope = jax.grad(lambda views: infonce_hsic(views, kernel=Linear()).infonce)(jnp.ones((2, 5, 3)))
+    assert jnp.isfinite(slope).all()

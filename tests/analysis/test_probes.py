@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+
+from kerneldep.analysis.probes import knn_accuracy, linear_accuracy
+
+
+def blobs(spread, n=150, seed=0):
+    random = np.random.default_rng(seed)
+    centres = np.random.default_rng(7).normal(size=(3, 4)) * 3
+    labels = random.integers(0, 3, n)
+    return (centres[labels] + spread * random.normal(size=(n, 4))).astype(np.float32), labels
+
+
+def test_separable_classes_are_all_found():
+    train, test = blobs(0.1), blobs(0.1, seed=1)
+    assert float(knn_accuracy(*train, *test, k=5)) == 1
+    assert float(linear_accuracy(*train, *test)) == 1
+
+
+@pytest.mark.parametrize(("k", "tile"), [(1, 1000), (7, 1000), (20, 64)])
+def test_knn_agrees_with_scikit_learn(k, tile):
+    (x, y), (x_test, y_test) = blobs(3.0), blobs(3.0, seed=1)
+    expected = KNeighborsClassifier(k, metric="cosine", algorithm="brute").fit(x, y).score(x_test, y_test)
+    assert 0.4 < expected < 0.99
+    assert float(knn_accuracy(x, y, x_test, y_test, k, tile=tile)) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("penalty", [1e-3, 0.1])
+def test_linear_agrees_with_scikit_learn(penalty):
+    (x, y), (x_test, y_test) = blobs(3.0), blobs(3.0, seed=1)
+    mean, deviation = x.mean(0), x.std(0)
+    model = LogisticRegression(C=1 / (penalty * len(x)), tol=1e-6, max_iter=1000).fit((x - mean) / deviation, y)
+    expected = model.score((x_test - mean) / deviation, y_test)
+    assert 0.4 < expected < 0.99
+    assert float(linear_accuracy(x, y, x_test, y_test, penalties=(penalty,))) == pytest.approx(expected, abs=0.01)
+
+
+def test_scale_and_constant_columns_do_not_matter_to_the_linear_probe():
+    (x, y), (x_test, y_test) = blobs(3.0), blobs(3.0, seed=1)
+    plain = float(linear_accuracy(x, y, x_test, y_test))
+    wider = [np.column_stack([100 * z + 3, np.full(len(z), 5.0)]) for z in (x, x_test)]
+    assert float(linear_accuracy(wider[0], y, wider[1], y_test)) == pytest.approx(plain, abs=0.02)
+
+
+def test_wrong_input_is_explained():
+    x, y = blobs(1.0)
+    with pytest.raises(ValueError, match="k must be between 1 and the 150"):
+        knn_accuracy(x, y, x, y, k=151)
+    with pytest.raises(ValueError, match="train_labels must be 150 integers"):
+        knn_accuracy(x, y[:-1], x, y)
+    with pytest.raises(ValueError, match="test_labels must count from 0"):
+        linear_accuracy(x, y, x, y - 1)
+    with pytest.raises(ValueError, match="columns"):
+        linear_accuracy(x, y, x[:, :2], y)
+    with pytest.raises(ValueError, match="penalties is empty"):
+        linear_accuracy(x, y, x, y, penalties=())
