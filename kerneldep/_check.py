@@ -64,7 +64,8 @@ def as_float(array: np.ndarray | Array, name: str, *, centred: bool = False) -> 
         return array.astype(dtype)
     if array.size and centred and np.issubdtype(array.dtype, np.number):
         wide = array.astype(np.longdouble if array.dtype.kind in "iu" else np.promote_types(array.dtype, np.float64))
-        narrow = (wide - np.median(wide[:: -(-len(wide) // 64)], axis=0)).astype(dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            narrow = (wide - np.median(wide[:: -(-len(wide) // 64)], axis=0)).astype(dtype)
         if np.isfinite(narrow).all() or not np.isfinite(wide).all():
             return jnp.asarray(narrow)
     with np.errstate(over="ignore"):

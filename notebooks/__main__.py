@@ -67,10 +67,10 @@ def main() -> None:
         if arguments.names and source.stem not in arguments.names:
             continue
         target, current = folder / f"{source.stem}.ipynb", fingerprint(source, arguments.fast)
-        if not arguments.force and target.exists():
-            if json.loads(target.read_text())["metadata"].get("fingerprint") == current:
-                print(f"{source.stem}: up to date")
-                continue
+        done = json.loads(target.read_text())["metadata"].get("fingerprint") if target.exists() else None
+        if not arguments.force and done == current:
+            print(f"{source.stem}: up to date")
+            continue
         start = time.perf_counter()
         notebook = execute(source, fast=arguments.fast)
         if arguments.record:

@@ -94,11 +94,11 @@ def caption(table: pd.DataFrame) -> Caption:
     small = bias[(table.estimate == "paper") & (table.batch == 8)].iloc[0]
     return Caption(
         "The batch estimate's bias, and its cure",
-        "The paper's batch estimate of dep is biased by order 1/B; with the diagonal and the positives taken out of the "
-        "mean over all pairs (ours) it is unbiased, at no cost.",
+        "The paper's batch estimate of dep is biased by order 1/B; with the diagonal and the positives taken out of "
+        "the mean over all pairs (ours) it is unbiased, at no cost.",
         f"dep = {table.dep.iloc[0]:.4f}. Bias of the paper's estimate: {100 * small:.1f} % of dep at B = 8, "
-        f"{100 * at['paper']:.2f} % at B = {largest}; of the plug-in {100 * at['plug_in']:.0f} % at B = {largest} (it counts "
-        "a view as its own positive). All means lie within "
+        f"{100 * at['paper']:.2f} % at B = {largest}; of the plug-in {100 * at['plug_in']:.0f} % at B = {largest} "
+        "(it counts a view as its own positive). All means lie within "
         f"{worst:.1f} standard errors of their stated values over {int(table.draws.iloc[0])} batches.",
         "Held: means as stated, and the unbiased estimate centred on dep at every B."
         if worst < 4

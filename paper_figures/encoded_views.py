@@ -34,7 +34,8 @@ def encoders(fast: bool) -> str:
 def source(fast: bool) -> str:
     """Where the views come from, for the gallery and the notebook."""
     num_views, num_images, dim = encoded_views(fast)["untrained"].shape
+    data = _runs(fast)["SSL-HSIC"].summary["data"]
     return (
-        f"Views: {num_views} augmented views each of {num_images} held-out images of {_runs(fast)['SSL-HSIC'].summary['data']}, "
+        f"Views: {num_views} augmented views each of {num_images} held-out images of {data}, "
         f"as unit vectors in {dim} dimensions, under the encoder of the quick run before and after training (seed 0)."
     )

@@ -76,8 +76,8 @@ def caption(table: pd.DataFrame) -> Caption:
         "InfoNCE is HSIC with another regulariser",
         "L_InfoNCE = −dep + E Λ exactly; the gap is ½E Var to second order, and for any temperature it lies between "
         "γ_R·E Var and min{log(1 + β·E Var), R²/8} (the sandwich is ours).",
-        f"½E Var as a share of the gap: {shown}. For τ ≥ 1 it stays within {100 * (warm - 1).abs().max():.0f} %. Sandwich "
-        f"violated in {int(violated.sum())} of {len(table)} cases.",
+        f"½E Var as a share of the gap: {shown}. For τ ≥ 1 it stays within {100 * (warm - 1).abs().max():.0f} %. "
+        f"Sandwich violated in {int(violated.sum())} of {len(table)} cases.",
         (
             "The decomposition and the sandwich held everywhere. The expansion is good for τ ≥ 1 and not to be used at "
             "the usual τ of 0.05 to 0.5 without this check."

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,14 +48,13 @@ def flat(tree: Any) -> np.ndarray:
 
 
 def assert_derivatives(
-    function: Callable[[Any], Any], at: Any, *, seed: int = 0, second: bool = True, rtol: float = 1e-9
+    evaluate: Callable[[Any, Any], Derivatives], at: Any, *, seed: int = 0, second: bool = True, rtol: float = 1e-9
 ) -> Derivatives:
-    """Gradient, forward mode and (if asked) Hessian product agree with finite differences, relative to their size.
+    """Gradient, forward mode and (if asked) Hessian product of `compiled` derivatives agree with finite differences.
 
     The default tolerance is what the differences themselves are good for (see `difference`), times ten or a hundred
     for functions whose fifth derivative is larger than their first.
     """
-    evaluate = compiled(function)
     direction = direction_like(at, seed)
     found = evaluate(at, direction)
     around = difference(lambda point: evaluate(point, direction)[:2], at, direction)
@@ -68,8 +66,3 @@ def assert_derivatives(
         size = np.linalg.norm(flat(around[1])) + scale
         np.testing.assert_allclose(flat(found.second), flat(around[1]), rtol=0, atol=rtol * size)
     return found
-
-
-def split(tree: Any) -> tuple[Any, Any]:
-    """A module's trainable arrays, and the rest."""
-    return eqx.partition(tree, eqx.is_inexact_array)

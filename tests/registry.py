@@ -72,14 +72,19 @@ class KernelCase:
         return self.name
 
     def samples(self, n: int, dim: int, seed: int = 0, *, ties: bool = True) -> np.ndarray:
-        """Data [n, dim] of unit scale whatever the dimension; with ties, one row twice and one row zero."""
+        """Data [n, dim] of unit scale whatever the dimension.
+
+        With ties one row comes twice and one is zero; without, no two samples are close in any coordinate.
+        """
         rng = np.random.default_rng([seed, n, dim])
         if self.categories:
             return rng.integers(0, 3, size=(n, dim)).astype(float)
+        if not ties:
+            ranks = rng.permuted(np.tile(np.arange(n), (dim, 1)), axis=1).T - n / 2
+            return (ranks + rng.uniform(0.2, 0.8, size=(n, dim))) * 4 / n / dim**0.5
         x = rng.normal(size=(n, dim)) * 1.3 / dim**0.5
-        if ties:
-            x[3] = x[2]
-            x[5] = 0
+        x[3] = x[2]
+        x[5] = 0
         return x
 
 

@@ -1,9 +1,8 @@
 """How good a frozen encoder's features are: k-NN and linear accuracy, beside two baselines.
 
-The baselines are the pixels the encoder is given and the features of the same encoder before training.
+The baselines are the pixels of the images at the size of a view and the features of the same encoder before training.
 """
 
-import warnings
 from typing import NamedTuple
 
 import equinox as eqx
@@ -16,7 +15,7 @@ from experiments.data import ImageData
 from experiments.ssl import augment
 from experiments.ssl.config import Config
 from experiments.ssl.models import Encoder, Network, Statistics
-from kerneldep.analysis.probes import knn_accuracy, linear_accuracy
+from kerneldep.analysis.probes import fit_linear_probe, knn_accuracy
 
 NUM_CALIBRATION = 2_000  # training images whose moments become the fixed batch-norm statistics
 BATCH = 500
@@ -50,30 +49,24 @@ def splits(data: ImageData, config: Config) -> dict[str, Split]:
 
 def evaluate(untrained: Network, network: Network, images: dict[str, Split], config: Config) -> dict[str, Accuracies]:
     """Accuracies by split, representation ("raw", "untrained", "trained") and probe ("knn", "linear")."""
-    size = config.model.eval_size
     train = images["train"]
     results: dict[str, Accuracies] = {name: {} for name in images if name != "train"}
     for kind in ("raw", "untrained", "trained"):
+        size = config.model.eval_size
         if kind == "raw":
-            represent = raw_pixels
+            represent, size = raw_pixels, config.augment.size
         else:
             encoder = (untrained if kind == "untrained" else network).encoder
             represent = FrozenEncoder(encoder, calibrate(encoder, jnp.asarray(train.images[:NUM_CALIBRATION]), size))
         known = represent(train.images, size)
+        linear = fit_linear_probe(known, train.labels)
         for name, accuracies in results.items():
-            accuracies[kind] = probe(known, train.labels, represent(images[name].images, size), images[name].labels)
+            new, labels = represent(images[name].images, size), images[name].labels
+            accuracies[kind] = {
+                "knn": float(knn_accuracy(known, train.labels, new, labels)),
+                "linear": float(linear.accuracy(new, labels)),
+            }
     return results
-
-
-def probe(known: Array | np.ndarray, known_labels: np.ndarray, new: Array | np.ndarray, new_labels: np.ndarray) -> dict:
-    """k-NN accuracy on centred features, and linear accuracy."""
-    with warnings.catch_warnings():
-        # Reaching L-BFGS's limit of iterations is harmless here.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return {
-            "knn": float(knn_accuracy(known, known_labels, new, new_labels)),
-            "linear": float(linear_accuracy(known, known_labels, new, new_labels)),
-        }
 
 
 class FrozenEncoder(NamedTuple):
@@ -92,7 +85,7 @@ class FrozenEncoder(NamedTuple):
 
 
 def raw_pixels(images: UInt8[np.ndarray, "n h w 3"], size: int) -> Float[np.ndarray, "n p"]:
-    """The encoder's input as one vector an image."""
+    """The normalised pixels of whole images resized to `size`, one vector an image."""
     parts = [augment.center_view(jnp.asarray(images[i : i + BATCH]), size) for i in range(0, len(images), BATCH)]
     return np.concatenate([np.asarray(part).reshape(len(part), -1) for part in parts])
 

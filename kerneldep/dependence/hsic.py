@@ -7,7 +7,8 @@ from jaxtyping import Array, Float, Key, PyTree, Scalar
 
 from .. import _check
 from .._check import ArrayLike
-from ..kernels import AbstractKernel, Gaussian, median_bandwidth
+from ..kernels import AbstractKernel, Gaussian
+from ..kernels.bandwidth import median_distance
 from ..kernels.base import check_parameters
 from .estimator import AbstractEstimator, Triple
 from .exact import Unbiased
@@ -75,10 +76,9 @@ def prepared(
     _check.same_length(x, y, estimator.min_samples, type(estimator).__name__)
     if estimator.random:
         key = _check.random_key(key, f"the estimator {type(estimator).__name__}")
-    if _check.is_traced(x, y, kernel_x, kernel_y):
-        x = guard.on(x)
-    kernel_x = Gaussian(median_bandwidth(x)) if kernel_x is None else kernel_x
-    kernel_y = Gaussian(median_bandwidth(y)) if kernel_y is None else kernel_y
+    x = guard.on(x)
+    kernel_x = Gaussian(median_distance(x)) if kernel_x is None else kernel_x
+    kernel_y = Gaussian(median_distance(y)) if kernel_y is None else kernel_y
     return estimator.prepare(kernel_x, kernel_y, x, y, key=key)
 
 

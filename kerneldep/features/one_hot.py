@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 from .. import _check
 from .._check import ArrayLike
 from ..kernels import Label
+from ..kernels.tiles import safe_sqrt
 from .base import AbstractFeatureMap
 
 
@@ -28,7 +29,7 @@ class OneHot(AbstractFeatureMap):
         """Features of labels [n, d]."""
         same = Label().pairwise(x, self.codes)
         scale = jnp.sqrt(self.kernel.same - self.kernel.different)
-        constant = jnp.full((len(x), 1), jnp.sqrt(self.kernel.different), x.dtype)
+        constant = jnp.full((len(x), 1), safe_sqrt(self.kernel.different), x.dtype)
         return jnp.concatenate([scale * same, constant], axis=1)
 
 

@@ -127,7 +127,7 @@ def random_fourier(
     maps = []
     for (term, _), subkey in zip(terms, jax.random.split(key, len(terms)), strict=True):
         if isinstance(term, Linear):
-            maps.append(Finite(lambda x: x, dim))
+            maps.append(Finite(_unchanged, dim))
         elif isinstance(term, Cosine):
             maps.append(Finite(term.prepare, dim))
         elif isinstance(term, Deep):
@@ -139,6 +139,10 @@ def random_fourier(
     if len(maps) == 1 and not isinstance(kernel, Scaled):
         return maps[0]
     return Concatenated(tuple(maps), tuple(weight for _, weight in terms))
+
+
+def _unchanged(x: Array) -> Array:  # a named function, so that compiled code is found again
+    return x
 
 
 def _terms(kernel: AbstractKernel) -> list[tuple[AbstractKernel, Array]]:

@@ -38,11 +38,12 @@ def median_bandwidth(x: ArrayLike) -> Scalar:
         2.0
     """
     guard = _check.Guard()
-    return _median_bandwidth(guard.on(_check.as_samples(x, "x", guard, centred=True)))
+    return median_distance(guard.on(_check.as_samples(x, "x", guard, centred=True)))
 
 
 @jax.jit
-def _median_bandwidth(x: Float[Array, "n d"]) -> Scalar:
+def median_distance(x: Float[Array, "n d"]) -> Scalar:
+    """`median_bandwidth` without its checks."""
     x = jax.lax.stop_gradient(x[:: -(-len(x) // EXACT)])
     n = len(x)
     if n == 1:

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Key, Scalar
 from .. import _check
 from .._check import ArrayLike
 from .base import AbstractKernel, Stationarity, parameter
-from .tiles import Points, center, exact_unit, points, safe_sqrt, squared_distances, sum_over_coordinates
+from .tiles import Points, center, exact_unit, points, safe_abs, safe_sqrt, squared_distances, sum_over_coordinates
 
 
 class AbstractRadialKernel(AbstractKernel):
@@ -119,7 +119,7 @@ class Laplace(AbstractKernel):
     def __call__(self, x: ArrayLike, y: ArrayLike) -> Scalar:
         """The kernel of two points [d]."""
         difference = (_check.as_point(x, "x") - _check.as_point(y, "y")) / self.length_scale
-        return jnp.exp(-(jnp.abs(difference).sum() if self.norm == "l1" else safe_sqrt((difference**2).sum())))
+        return jnp.exp(-(safe_abs(difference).sum() if self.norm == "l1" else safe_sqrt((difference**2).sum())))
 
     def prepare(self, x: Float[Array, "n d"]) -> Points:
         """Centred samples in about units of ℓ."""
@@ -129,7 +129,7 @@ class Laplace(AbstractKernel):
         """A tile of the Gram matrix."""
         scale = exact_unit(self.length_scale) / self.length_scale
         if self.norm == "l1":
-            return jnp.exp(-scale * sum_over_coordinates(jnp.abs, px.values, py.values))
+            return jnp.exp(-scale * sum_over_coordinates(safe_abs, px.values, py.values))
         return jnp.exp(-scale * safe_sqrt(squared_distances(px, py, rough=True)))
 
     def diagonal(self, x: ArrayLike) -> Float[Array, " n"]:

@@ -50,6 +50,11 @@ def safe_sqrt(s: Array) -> Array:
     return jnp.where(s > 0, jnp.sqrt(jnp.where(s > 0, s, 1)), 0)
 
 
+def safe_abs(x: Array) -> Array:
+    """|x| with derivative 0, instead of JAX's 1, at x = 0."""
+    return x * jnp.sign(x)
+
+
 def sum_over_coordinates(
     function: Callable[[Array], Array], x: Float[Array, "n d"], y: Float[Array, "m d"]
 ) -> Float[Array, "n m"]:

@@ -75,10 +75,10 @@ class SSLHSIC(AbstractObjective):
     few well-separated codes are as good as many (C orthogonal codes have dep = 1 − 1/C). The loss is 1-homogeneous in
     the kernel's amplitude, so γ does not depend on that; it does depend on the kernel's length scale.
 
-    Full collapse has loss 0. Near it the kernel is linear in s, and for features of covariance Σ the loss is
-    (γ‖Σ‖_F − tr Σ_between)/c² (kerneldep's; Σ_between is the covariance of the images' means): a run leaves the collapsed
-    point only if tr Σ_between > γ‖Σ‖_F, for which the effective rank (tr Σ)²/‖Σ‖²_F must exceed γ², at any length scale c.
-    So spread the projections at the start, as a batch norm without affine parameters does as the projector's last layer,
+    Full collapse has loss 0. Near it the kernel is linear in s, and for features of covariance Σ, with Σ_between that
+    of the images' means, the loss is (γ‖Σ‖_F − tr Σ_between)/c² (kerneldep's): a run leaves the collapsed point only if
+    tr Σ_between > γ‖Σ‖_F, for which the effective rank (tr Σ)²/‖Σ‖²_F must exceed γ², whatever the length scale c. So
+    spread the projections at the start, as a batch norm without affine parameters does as the projector's last layer,
     and prefer a small c, for which the nonlinear kernel raises the effective rank.
 
     `terms`: "dep", "hsic_zz" and "hsic_zy" = (Δl/N)·dep with Δl = `delta_l` and N = `num_images`, or B if that is None.

@@ -47,9 +47,9 @@ def main() -> None:
     }
     text = [
         "# Benchmarks\n",
-        f"Made by `python -m tests.benchmarks --record` on: {machine}, float32, d = {exact_hsic.DIM}. `first_s` includes "
-        "compilation; the rest are medians and extremes of 5 calls, `block_until_ready`. `floor_s` is n² exponentials (two "
-        "Gaussians, each pair once) at this machine's measured rate on a tile in the cache.\n",
+        f"Made by `python -m tests.benchmarks --record` on: {machine}, float32, d = {exact_hsic.DIM}. `first_s` "
+        "includes compilation; the rest are medians and extremes of 5 calls, `block_until_ready`. `floor_s` is n² exponentials "
+        "(two Gaussians, each pair once) at this machine's measured rate on a tile in the cache.\n",
         "Times of the dense version over those of `kerneldep.hsic`, in one process: "
         + ", ".join(f"{value:.1f} at n = {n:,}" for n, value in ratio.items())
         + ".\n",

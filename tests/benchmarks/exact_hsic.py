@@ -45,7 +45,7 @@ def dense(x: jax.Array, y: jax.Array, bandwidth: jax.Array) -> jax.Array:
 
 
 def exponential_rate() -> float:
-    """Exponentials a second on a tile that fits the cache, both cores, the most that any exact Gaussian HSIC can use."""
+    """Exponentials a second on a tile in the cache, on all cores: what no exact Gaussian HSIC can exceed."""
     tile = jnp.linspace(0.0, 1.0, 1024 * 1024).reshape(1024, 1024)
 
     @jax.jit

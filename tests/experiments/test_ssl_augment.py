@@ -36,9 +36,7 @@ def test_a_view_does_not_depend_on_the_rest_of_the_batch(images):
 def test_flip_is_the_mirror_image(images):
     image = jnp.asarray(images[0] / 255, jnp.float32)
     straight = augment.random_view(jax.random.key(5), image, PLAIN)
-    mirrored = augment.random_view(
-        jax.random.key(5), image, AugmentConfig(size=8, flip=1.0, jitter=0.0, grey=0.0)
-    )
+    mirrored = augment.random_view(jax.random.key(5), image, AugmentConfig(size=8, flip=1.0, jitter=0.0, grey=0.0))
     np.testing.assert_allclose(mirrored, straight[:, ::-1], atol=1e-6)
 
 

@@ -23,19 +23,10 @@ from ..registry import KERNELS, KernelCase
 N = 12
 LANES = [("float64", 3), ("float32", 20)]
 MORE_LANES = [("float64", 1), ("float64", 20), ("float32", 1)]  # for kernels with ways of their own to a distance
-OWN_DISTANCES = [
-    "gaussian",
-    "laplace_l2",
-    "laplace_l1",
-    "matern_12",
-    "matern_32",
-    "matern_52",
-    "inverse_multiquadric",
-    "rational_quadratic",
-    "distance",
-    "distance_1.5",
-    "label",
-]
+OWN_DISTANCES = {
+    "gaussian", "laplace_l2", "laplace_l1", "matern_12", "matern_32", "matern_52", "inverse_multiquadric",
+    "rational_quadratic", "distance", "distance_1.5", "label",
+}  # fmt: skip
 
 
 class Values(NamedTuple):
