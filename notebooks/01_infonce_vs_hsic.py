@@ -168,7 +168,7 @@ assert (sweep.mean_variance >= sweep.self_dependence).all()
 assert ((sweep.lower_variance <= sweep.gap * (1 + 1e-9)) & (sweep.gap <= upper * (1 + 1e-9))).all()  # the sandwich
 share = 0.5 * sweep.mean_variance / sweep.gap
 assert (share[sweep.temperature >= 1] - 1).abs().max() < 0.1  # the expansion, where it holds
-assert temperature_table.error.is_monotonic_decreasing  # better at higher temperature
+assert temperature_table.error[5.0] < temperature_table.error[1.0] / 10  # the error falls like 1/τ²
 assert np.isclose(float(uniform.mean_variance), float(uniform.self_dependence))
 if not FAST:
     assert identity_table.dep["SSL-HSIC"] > identity_table.dep["untrained"]

@@ -15,6 +15,8 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 
+from paper_figures.figures import write
+
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent
 LIMIT = 500_000
@@ -46,14 +48,6 @@ def fingerprint(source: pathlib.Path, fast: bool) -> str:
     return digest.hexdigest()
 
 
-def write(path: pathlib.Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    os.replace(temporary, path)
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m notebooks", description=__doc__.splitlines()[0])
@@ -74,12 +68,12 @@ def main() -> None:
         start = time.perf_counter()
         notebook = execute(source, fast=arguments.fast)
         if arguments.record:
-            text = nbformat.writes(notebook)
+            text = nbformat.writes(notebook) + "\n"
             if len(text.encode()) > LIMIT:
                 raise SystemExit(f"{source.stem}: {len(text.encode()):,} bytes, more than {LIMIT:,}")
-            write(source.with_suffix(".ipynb"), text + "\n")
+            write(source.with_suffix(".ipynb"), text.encode())
         notebook.metadata["fingerprint"] = current
-        write(target, nbformat.writes(notebook))
+        write(target, nbformat.writes(notebook).encode())
         print(f"{source.stem}: executed in {time.perf_counter() - start:.1f} s, {target.relative_to(ROOT)}", flush=True)
 
 

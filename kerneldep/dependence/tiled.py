@@ -88,7 +88,7 @@ def gram_sums(sides: tuple[Side, ...], pairs: tuple[tuple[int, int], ...], tile:
     kernels = tuple(one.kernel for one in sides)
     shifts = tuple(one.shift for one in sides)
 
-    @jax.checkpoint
+    @eqx.filter_checkpoint  # kernels may hold functions: a network's activation
     def visit(arguments: Any, i: Array, j: Array) -> tuple[Any, Any, Any]:
         kernels, split_points = arguments
         row = i * size + jnp.arange(size)[:, None]

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int, Scalar
 
 from .. import _check
 from .._check import ArrayLike
-from .tiles import center, points, squared_distances
+from .tiles import center, exact_unit, points, squared_distances
 
 EXACT = 2000
 
@@ -49,18 +49,15 @@ def median_distance(x: Float[Array, "n d"]) -> Scalar:
     if n == 1:
         return jnp.ones((), x.dtype)
     x = x - center(x)
-    # In units of the largest coordinate squares neither overflow nor vanish.
+    # In about units of the largest coordinate squares neither overflow nor vanish.
     unit = jnp.abs(x).max()
-    unit = jnp.where(unit > 0, unit, 1)
+    unit = exact_unit(jnp.where(unit > 0, unit, 1))
     prepared = points(x / unit)
     squared = squared_distances(prepared, prepared, rough=True)
     pairs = jnp.arange(n)[:, None] < jnp.arange(n)[None, :]
     count = n * (n - 1) // 2
     lower = _order_statistic(squared, pairs, (count - 1) // 2)
-    # The next one up, unless there are ties (or their number is odd and there is one middle).
-    above = jnp.where(pairs & (squared > lower), squared, jnp.inf).min()
-    tied = (pairs & (squared <= lower)).sum() > count // 2
-    upper = jnp.where(tied, lower, above)
+    upper = lower if count % 2 else _order_statistic(squared, pairs, count // 2)
     distances = jnp.where(pairs, jnp.sqrt(squared), 0)
     positive = jnp.maximum((distances > 0).sum(), 1)
     median = 0.5 * (jnp.sqrt(lower) + jnp.sqrt(upper))

@@ -8,7 +8,7 @@ import platform
 import jax
 import pandas as pd
 
-from tests.benchmarks import exact_hsic
+from tests.benchmarks import convolution, exact_hsic
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -44,12 +44,13 @@ def main() -> None:
         "exact_hsic_time": times,
         "exact_hsic_digits": pd.DataFrame(exact_hsic.digits()),
         "exact_hsic_memory": peaks,
+        "convolution": pd.DataFrame(convolution.rows()),
     }
     text = [
         "# Benchmarks\n",
-        f"Made by `python -m tests.benchmarks --record` on: {machine}, float32, d = {exact_hsic.DIM}. `first_s` "
-        "includes compilation; the rest are medians and extremes of 5 calls, `block_until_ready`. `floor_s` is n² exponentials "
-        "(two Gaussians, each pair once) at this machine's measured rate on a tile in the cache.\n",
+        f"Made by `python -m tests.benchmarks --record` on: {machine}, float32, d = {exact_hsic.DIM}. "
+        "`first_s` includes compilation; the rest are medians and extremes of 5 calls, `block_until_ready`. "
+        "`floor_s` is n² exponentials (two Gaussians, each pair once) at the rate measured on a tile in the cache.\n",
         "Times of the dense version over those of `kerneldep.hsic`, in one process: "
         + ", ".join(f"{value:.1f} at n = {n:,}" for n, value in ratio.items())
         + ".\n",

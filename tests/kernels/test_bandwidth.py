@@ -21,6 +21,7 @@ DATA = {
     "binary": RNG.integers(0, 2, size=(N, 1)).astype(float),
     "mostly one value": np.array([[0.0]] * 18 + [[3.0], [3.0], [5.0]]),
     "one that differs": np.array([[2.0, 1.0]] * 20 + [[2.0, 5.0]]),
+    "few values": RNG.choice([0.1, 0.25, 0.7], size=(N, 1), p=[0.1, 0.8, 0.1]),
     "an outlier": np.concatenate([RNG.normal(size=(N - 1, 3)), [[1e8, 0, 0]]]),
     "two": np.array([[1.0], [4.0]]),
     "three": np.array([[1.0], [4.0], [4.5]]),
@@ -34,8 +35,12 @@ def test_is_the_median_distance_in_float64(name, x64):
 
 @pytest.mark.parametrize("name", DATA)
 def test_is_the_median_distance_in_float32(name):
+    """Compiled alone, and inside something larger, where XLA fuses and rounds in other ways."""
     x = DATA[name].astype(np.float32)
     np.testing.assert_allclose(median_bandwidth(x), oracle.median_bandwidth(x), rtol=1e-6)
+    inside = jax.jit(jax.vmap(lambda x: x * median_bandwidth(2 * x - 1)))(jnp.stack([x, 3 * x]))
+    expected = oracle.median_bandwidth(x)  # of 2x − 1 it is twice that, unless it is the 1 of constant data
+    np.testing.assert_allclose(inside, [2 * expected * x, 18 * expected * x], rtol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e12, 1e30])
