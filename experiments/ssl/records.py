@@ -12,6 +12,7 @@ from experiments.ssl.runs import ROOT, Run, write
 
 RECORDS = ROOT / "experiments" / "records"
 ROWS = {"raw": "raw pixels", "untrained": "untrained encoder", "trained": "trained"}
+THINNING = 5  # a record keeps the metrics of every fifth step
 PNG_METADATA = {"Software": None}  # without the version of matplotlib, so that the same curves are the same bytes
 
 Row = tuple[str, str, str, str]
@@ -59,14 +60,16 @@ def record(name: str, runs: Sequence[Run]) -> Path:
     for run in runs:
         kept = folder / run.name
         kept.mkdir(parents=True, exist_ok=True)
-        for file in ("config.json", "metrics.csv", "summary.json"):
+        for file in ("config.json", "summary.json"):
             write(kept / file, lambda path, source=run.folder / file: shutil.copyfile(source, path))
+        header, *steps = (run.folder / "metrics.csv").read_text(encoding="utf-8").splitlines()
+        write_lines(kept / "metrics.csv", [header, *steps[::THINNING]])
     kept_names = {run.name for run in runs}
     for old in folder.iterdir():
         if old.is_dir() and old.name not in kept_names:
             shutil.rmtree(old)
     write(folder / "curves.png", lambda path: _draw_curves(runs, path))
-    write(folder / "README.md", lambda path: path.write_text(_readme(name, runs), encoding="utf-8"))
+    write_lines(folder / "README.md", _readme(name, runs).splitlines())
     return folder
 
 
@@ -74,14 +77,16 @@ def _readme(name: str, runs: Sequence[Run]) -> str:
     summaries = [run.summary for run in runs]
     first = summaries[0]
     seconds = np.mean([s["train_seconds"] + s["evaluate_seconds"] for s in summaries])
+    cpu_seconds = np.mean([s["cpu_seconds"] for s in summaries])
     versions = ", ".join(f"{package} {version}" for package, version in first["versions"].items())
     return "\n".join(
         [
             f"# Record `{name}`",
             "",
             f"`python -m experiments.ssl suite {name} --force --record` made this: {len(runs)} runs on "
-            f"{first['num_train']:,} images of {first['data']} without labels, {seconds:.0f} s a run on average "
-            f"({first['device']}), commit {first['commit'] or 'unknown'}.",
+            f"{first['num_train']:,} images of {first['data']} without labels, {seconds:.0f} s a run on average, "
+            f"{cpu_seconds:.0f} s of all processor cores together ({first['device']}), "
+            f"commit {first['commit'] or 'unknown'}.",
             "",
             "Accuracy in per cent, mean ± standard deviation over seeds; both probes are fitted on the same "
             f"{first['num_train']:,} images. `heldout` are training images that no run trains on, by which all choices "
@@ -89,7 +94,7 @@ def _readme(name: str, runs: Sequence[Run]) -> str:
             "",
             markdown(HEADER, table(runs)),
             "",
-            "![Loss and speed of every run](curves.png)",
+            "![Loss of every run](curves.png)",
             "",
             f"Versions: {versions}.",
             "",
@@ -119,6 +124,12 @@ def _draw_curves(runs: Sequence[Run], path: Path) -> None:
         axes.set(title=objective, xlabel="step", ylabel="loss")
         axes.legend(frameon=False)
     figure.savefig(path, dpi=110, metadata=PNG_METADATA, format="png")
+
+
+def write_lines(path: Path, lines: Sequence[str]) -> None:
+    """A text file, whole or not at all."""
+    text = "\n".join(lines) + "\n"
+    write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def write_rows(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
