@@ -83,7 +83,7 @@ def _readme(name: str, runs: Sequence[Run]) -> str:
         [
             f"# Record `{name}`",
             "",
-            f"`python -m experiments.ssl suite {name} --force --record` made this: {len(runs)} runs on "
+            f"`python -m experiments.ssl suite {name} --record` made this: {len(runs)} runs on "
             f"{first['num_train']:,} images of {first['data']} without labels, {seconds:.0f} s a run on average, "
             f"{cpu_seconds:.0f} s of all processor cores together ({first['device']}), "
             f"commit {first['commit'] or 'unknown'}.",

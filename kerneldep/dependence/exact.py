@@ -1,5 +1,6 @@
 """The exact estimators: the V-statistic and the U-statistic over all pairs of samples."""
 
+import abc
 from typing import ClassVar
 
 import equinox as eqx
@@ -10,21 +11,12 @@ from .estimator import AbstractEstimator, Triple
 from .tiled import GramSums, Side, gram_sums, side
 
 
-@eqx.filter_jit
-def _prepare(
-    kernel_x: AbstractKernel, kernel_y: AbstractKernel, x: Float[Array, "n d"], y: Float[Array, "n e"]
-) -> tuple[Side, Side]:
-    return side(kernel_x, x), side(kernel_y, y)
+class AbstractExact(AbstractEstimator):
+    """An estimator that is a formula in the sums over both Gram matrices."""
 
-
-class Biased(AbstractEstimator):
-    """The V-statistic tr(KHLH)/n² (Gretton et al. 2005; their normaliser is (n − 1)²).
-
-    Never negative; at independence its mean is of order 1/n instead of 0. Time n²(d + e)/2, memory n.
-    Defined from n = 2.
-    """
-
-    min_samples: ClassVar[int] = 2
+    @abc.abstractmethod
+    def from_sums(self, sums: GramSums, which: int, pair: tuple[int, int]) -> Scalar:
+        """The estimate from Σ K_a ∘ K_b, `sums.products[which]`, and the row sums of the pair (a, b)."""
 
     def prepare(
         self,
@@ -39,21 +31,42 @@ class Biased(AbstractEstimator):
         return _prepare(kernel_x, kernel_y, x, y)
 
     def statistic(self, prepared: tuple[Side, Side]) -> Scalar:
-        """The V-statistic."""
-        return biased_statistic(gram_sums(prepared, ((0, 1),)), 0, (0, 1))
+        """HSIC(X, Y)."""
+        return self.from_sums(gram_sums(prepared, ((0, 1),)), 0, (0, 1))
 
     def triple(self, prepared: tuple[Side, Side]) -> Triple:
-        """HSIC(X, Y), HSIC(X, X), HSIC(Y, Y)."""
+        """HSIC(X, Y), HSIC(X, X), HSIC(Y, Y) from one pass over the tiles."""
         pairs = ((0, 1), (0, 0), (1, 1))
         sums = gram_sums(prepared, pairs)
-        return Triple(*(biased_statistic(sums, which, pair) for which, pair in enumerate(pairs)))
+        return Triple(*(self.from_sums(sums, which, pair) for which, pair in enumerate(pairs)))
 
     def permuted(self, prepared: tuple[Side, Side], permutation: Int[Array, " n"]) -> Scalar:
-        """The V-statistic with y permuted."""
+        """HSIC(X, Y) with y permuted."""
         return self.statistic((prepared[0], prepared[1].permuted(permutation)))
 
 
-class Unbiased(AbstractEstimator):
+@eqx.filter_jit
+def _prepare(
+    kernel_x: AbstractKernel, kernel_y: AbstractKernel, x: Float[Array, "n d"], y: Float[Array, "n e"]
+) -> tuple[Side, Side]:
+    return side(kernel_x, x), side(kernel_y, y)
+
+
+class Biased(AbstractExact):
+    """The V-statistic tr(KHLH)/n² (Gretton et al. 2005; their normaliser is (n − 1)²).
+
+    Never negative but for rounding; at independence its mean is of order 1/n instead of 0. Time n²(d + e)/2, memory n.
+    Defined from n = 2.
+    """
+
+    min_samples: ClassVar[int] = 2
+
+    def from_sums(self, sums: GramSums, which: int, pair: tuple[int, int]) -> Scalar:
+        """The V-statistic."""
+        return biased_statistic(sums, which, pair)
+
+
+class Unbiased(AbstractExact):
     """The U-statistic (Song et al. 2012, eq. 5), with zero-diagonal Gram matrices K̃ and L̃.
 
     [tr(K̃L̃) + 1ᵀK̃1·1ᵀL̃1/((n−1)(n−2)) − 2/(n−2)·1ᵀK̃L̃1] / (n(n−3)). Its mean is HSIC; it can be negative.
@@ -62,31 +75,9 @@ class Unbiased(AbstractEstimator):
 
     min_samples: ClassVar[int] = 4
 
-    def prepare(
-        self,
-        kernel_x: AbstractKernel,
-        kernel_y: AbstractKernel,
-        x: Float[Array, "n d"],
-        y: Float[Array, "n e"],
-        *,
-        key: Key[Array, ""] | None = None,
-    ) -> tuple[Side, Side]:
-        """Both variables, ready for tiles."""
-        return _prepare(kernel_x, kernel_y, x, y)
-
-    def statistic(self, prepared: tuple[Side, Side]) -> Scalar:
+    def from_sums(self, sums: GramSums, which: int, pair: tuple[int, int]) -> Scalar:
         """The U-statistic."""
-        return unbiased_statistic(gram_sums(prepared, ((0, 1),)), 0, (0, 1))
-
-    def triple(self, prepared: tuple[Side, Side]) -> Triple:
-        """HSIC(X, Y), HSIC(X, X), HSIC(Y, Y)."""
-        pairs = ((0, 1), (0, 0), (1, 1))
-        sums = gram_sums(prepared, pairs)
-        return Triple(*(unbiased_statistic(sums, which, pair) for which, pair in enumerate(pairs)))
-
-    def permuted(self, prepared: tuple[Side, Side], permutation: Int[Array, " n"]) -> Scalar:
-        """The U-statistic with y permuted."""
-        return self.statistic((prepared[0], prepared[1].permuted(permutation)))
+        return unbiased_statistic(sums, which, pair)
 
 
 # Both formulas are written as a covariance of Gram entries less a covariance of row sums, which loses fewer digits
