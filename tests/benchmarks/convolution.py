@@ -26,6 +26,17 @@ def shifted(x: jax.Array, weight: jax.Array) -> jax.Array:
     return sum(padded[:, i : i + height, j : j + width] @ weight[i, j] for i, j in moves)  # pyright: ignore[reportReturnType]
 
 
+def looped(function: Any) -> Any:
+    """The gradient as one step of a `lax.scan`, as in a training loop of several steps a call."""
+
+    def gradient(x: jax.Array, weight: jax.Array) -> Any:
+        step = jax.grad(lambda x, w: (function(x, w) ** 2).sum(), argnums=(0, 1))
+        (x, weight), _ = jax.lax.scan(lambda carry, _: (step(*carry), None), (x, weight), length=1)
+        return x, weight
+
+    return gradient
+
+
 WAYS = {
     "XLA convolution": library,
     "one product of patches": lambda x, weight: convolve(x, weight, 1),
@@ -39,9 +50,14 @@ def rows() -> Iterator[dict[str, Any]]:
         x = jax.random.normal(jax.random.key(0), (BATCH, size, size, inputs))
         weight = jax.random.normal(jax.random.key(1), (3, 3, inputs, outputs))
         operations = 3 * 2 * BATCH * size**2 * 9 * inputs * outputs
-        for way, function in WAYS.items():
-            gradient = jax.jit(jax.grad(lambda x, w, f=function: (f(x, w) ** 2).sum(), argnums=(0, 1)))
-            seconds = timed(gradient, x, weight)
+        gradients = {
+            way: jax.grad(lambda x, w, f=function: (f(x, w) ** 2).sum(), argnums=(0, 1))
+            for way, function in WAYS.items()
+        }
+        if (size, inputs) == (8, 64):
+            gradients |= {f"{way}, inside lax.scan": looped(function) for way, function in WAYS.items()}
+        for way, gradient in gradients.items():
+            seconds = timed(jax.jit(gradient), x, weight, repeats=3)
             yield {
                 "image": f"{size} × {size}",
                 "channels": f"{inputs} → {outputs}",
