@@ -88,16 +88,16 @@ def _suite(suite: Suite) -> None:
 
 
 def _summary() -> None:
-    from experiments.ssl import runs
+    from experiments.ssl import records, runs
 
-    found = runs.all_runs()
-    if not found:
+    by_preset: dict[str, list[runs.Run]] = {}
+    for run in runs.all_runs():
+        by_preset.setdefault(run.name.split("-", 1)[1].rsplit("-seed", 1)[0], []).append(run)
+    if not by_preset:
         print("No finished runs: `python -m experiments.ssl suite quick` makes two.")
-    for run in found:
-        summary = run.summary
-        for split, accuracies in summary["accuracy"].items():
-            cells = [f"{kind} {100 * a['knn']:.1f}/{100 * a['linear']:.1f}" for kind, a in accuracies.items()]
-            print(f"{run.name}  {summary['data']} {split}  k-NN/linear %: {', '.join(cells)}")
+    for preset, found in by_preset.items():
+        print(f"\n{preset}: {len(found)} runs")
+        records.print_table(found)
 
 
 if __name__ == "__main__":

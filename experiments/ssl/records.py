@@ -18,12 +18,15 @@ PNG_METADATA = {"Software": None}  # without the version of matplotlib, so that 
 Row = tuple[str, str, str, str]
 
 
-def table(runs: Sequence[Run]) -> list[Row]:
-    """Rows (representation, split, k-NN, linear): mean ± standard deviation over seeds, in per cent.
+Groups = dict[tuple[str, str], dict[str, tuple[float, float]]]
+
+
+def _groups(runs: Sequence[Run]) -> Groups:
+    """k-NN and linear accuracy in per cent by (representation, split), then seed.
 
     The baselines do not depend on the objective; raw pixels not on the seed either.
     """
-    groups: dict[tuple[str, str], dict[int | str, tuple[float, float]]] = defaultdict(dict)
+    groups: Groups = defaultdict(dict)
     for run in runs:
         summary = run.summary
         for split, accuracies in summary["accuracy"].items():
@@ -32,12 +35,32 @@ def table(runs: Sequence[Run]) -> list[Row]:
                 label = objective if kind == "trained" else ROWS[kind]
                 pair = (100 * accuracy["knn"], 100 * accuracy["linear"])
                 groups[f"{label} ({summary['data']})", split]["" if kind == "raw" else seed] = pair
+    return groups
+
+
+def table(runs: Sequence[Run]) -> list[Row]:
+    """Rows (representation, split, k-NN, linear): mean ± standard deviation over seeds, in per cent."""
+    groups = _groups(runs)
     order = sorted(groups, key=lambda key: (key[1], np.mean([pair[0] for pair in groups[key].values()])))
     rows = []
     for key in order:
         knn, linear = zip(*groups[key].values(), strict=True)
         rows.append((*key, _mean_deviation(knn), _mean_deviation(linear)))
     return rows
+
+
+def margins(runs: Sequence[Run]) -> list[str]:
+    """By how many points each objective is above the better of the two baselines, for each split, mean over seeds."""
+    means = {key: np.mean(list(pairs.values()), axis=0) for key, pairs in _groups(runs).items()}
+    lines = []
+    for (label, split), accuracy in sorted(means.items()):
+        if label.startswith(tuple(ROWS.values())):
+            continue
+        data = label[label.rindex(" (") :]
+        baselines = [means[ROWS[kind] + data, split] for kind in ("raw", "untrained")]
+        knn, linear = accuracy - np.max(baselines, axis=0)
+        lines.append(f"{label}, {split}: {knn:+.1f} points k-NN, {linear:+.1f} linear above the better baseline")
+    return lines
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -47,8 +70,9 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def print_table(runs: Sequence[Run]) -> None:
-    """The table in plain text."""
+    """The table and the margins in plain text."""
     print(markdown(HEADER, table(runs)))
+    print("\n".join(margins(runs)))
 
 
 HEADER = ("representation", "images", "k-NN %", "linear %")
@@ -93,6 +117,8 @@ def _readme(name: str, runs: Sequence[Run]) -> str:
             "were made; `test` are the test images.",
             "",
             markdown(HEADER, table(runs)),
+            "",
+            *(f"- {line}" for line in margins(runs)),
             "",
             "![Loss of every run](curves.png)",
             "",

@@ -5,5 +5,6 @@
 """
 
 from .infonce_hsic import InfoNCEHSIC, infonce_hsic
+from .probes import knn_accuracy, linear_accuracy
 
-__all__ = ["InfoNCEHSIC", "infonce_hsic"]
+__all__ = ["InfoNCEHSIC", "infonce_hsic", "knn_accuracy", "linear_accuracy"]
