@@ -58,7 +58,8 @@ def as_float(array: np.ndarray | Array, name: str, *, centred: bool = False) -> 
     Raises:
         ValueError: if integers cannot be told apart, or numbers overflow, in JAX's float.
     """
-    own = array.dtype if jnp.issubdtype(array.dtype, jnp.floating) else float
+    native = jnp.issubdtype(array.dtype, jnp.floating) and array.dtype.itemsize <= 8  # JAX has no long double
+    own = array.dtype.newbyteorder("=") if native else float
     dtype = jnp.promote_types(jax.dtypes.canonicalize_dtype(own), jnp.float32)
     if isinstance(array, jax.Array):
         return array.astype(dtype)

@@ -110,7 +110,7 @@ def gram_sums(sides: tuple[Side, ...], pairs: tuple[tuple[int, int], ...], tile:
         rows = [total.at[i].add(r).at[j].add(c) for total, r, c in zip(rows, more_rows, more_columns, strict=True)]
         return (products, rows), None
 
-    dtypes = [one.diagonal.dtype for one in sides]
+    dtypes = [one.shift.dtype for one in sides]  # a double-precision parameter widens single-precision data
     start = (
         [jnp.zeros(size, jnp.promote_types(dtypes[a], dtypes[b])) for a, b in pairs],
         [jnp.zeros((tiles, size), dtype) for dtype in dtypes],

@@ -51,7 +51,7 @@ def median_distance(x: Float[Array, "n d"]) -> Scalar:
     x = x - center(x)
     # In about units of the largest coordinate squares neither overflow nor vanish.
     unit = jnp.abs(x).max()
-    unit = exact_unit(jnp.where(unit > 0, unit, 1))
+    unit = exact_unit(jnp.where(unit > 0, unit, 1), x.dtype)
     prepared = points(x / unit)
     squared = squared_distances(prepared, prepared, rough=True)
     pairs = jnp.arange(n)[:, None] < jnp.arange(n)[None, :]

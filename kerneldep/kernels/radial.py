@@ -51,11 +51,11 @@ class AbstractRadialKernel(AbstractKernel):
 
     def prepare(self, x: Float[Array, "n d"]) -> Points:
         """Centred samples in about units of the length, and their squared norms."""
-        return points((x - center(x)) / exact_unit(self.length()))
+        return points((x - center(x)) / exact_unit(self.length(), x.dtype))
 
     def pairwise(self, px: Points, py: Points) -> Float[Array, "n m"]:
         """A tile of the Gram matrix."""
-        scale = (exact_unit(self.length()) / self.length()) ** 2
+        scale = (exact_unit(self.length(), px.values.dtype) / self.length()) ** 2
         return self.profile(scale * squared_distances(px, py, rough=self.rough))
 
     def diagonal(self, x: ArrayLike) -> Float[Array, " n"]:
@@ -123,11 +123,11 @@ class Laplace(AbstractKernel):
 
     def prepare(self, x: Float[Array, "n d"]) -> Points:
         """Centred samples in about units of ℓ."""
-        return points((x - center(x)) / exact_unit(self.length_scale))
+        return points((x - center(x)) / exact_unit(self.length_scale, x.dtype))
 
     def pairwise(self, px: Points, py: Points) -> Float[Array, "n m"]:
         """A tile of the Gram matrix."""
-        scale = exact_unit(self.length_scale) / self.length_scale
+        scale = exact_unit(self.length_scale, px.values.dtype) / self.length_scale
         if self.norm == "l1":
             return jnp.exp(-scale * sum_over_coordinates(safe_abs, px.values, py.values))
         return jnp.exp(-scale * safe_sqrt(squared_distances(px, py, rough=True)))

@@ -35,14 +35,14 @@ def center(x: Float[Array, "n d"]) -> Float[Array, "1 d"]:
     return jax.lax.stop_gradient(jnp.median(x[:: -(-len(x) // 64)], axis=0, keepdims=True))
 
 
-def exact_unit(length: Scalar) -> Scalar:
+def exact_unit(length: Scalar, dtype: jnp.dtype) -> Scalar:
     """The power of two next below a length, to divide data by: that rounds nothing.
 
     Divided by the length itself, equal points can differ: XLA scales each anew for every pair, and contracts that and
     the subtraction to a·r − (b·r), whose inner product is rounded and whose outer is not.
     """
     length = jax.lax.stop_gradient(length)
-    return length / (2 * jnp.frexp(length)[0])
+    return (length / (2 * jnp.frexp(length)[0])).astype(dtype)
 
 
 def safe_sqrt(s: Array) -> Array:

@@ -64,7 +64,7 @@ def test_constant_data_give_zero(estimator):
         assert kd.cka(constant, constant, estimator=estimator.estimator, key=estimator.key()) == 0
 
 
-@estimators
+@pytest.mark.parametrize("estimator", [*EXACT, ESTIMATORS[-1]], ids=str)
 def test_gradients(estimator, x64):
     x, y = (jnp.asarray(a) for a in sample())
     kernels = tuple(Gaussian(jnp.asarray(b)) for b in (0.7, 1.2))
@@ -79,20 +79,18 @@ def test_gradients(estimator, x64):
     gradient = evaluate(at)[1]
     slope = difference(lambda point: evaluate(point)[0], at, direction)
     scale = np.linalg.norm(flat(gradient)) * np.linalg.norm(flat(direction))
-    np.testing.assert_allclose(
-        flat(gradient) @ flat(direction), slope, rtol=0, atol=1e-8 * scale
-    )  # a quotient of three
+    np.testing.assert_allclose(flat(gradient) @ flat(direction), slope, rtol=0, atol=1e-8 * scale)  # of a quotient
     gradient = evaluate((kernels, jnp.zeros_like(x), y))[1]
     assert np.isfinite(flat(gradient)).all()
 
 
 def test_random_features_are_close():
-    x, y = sample(200)
+    x, y = sample(60)
     for unbiased in (False, True):
-        estimator = kd.RandomFourier(2048, orthogonal=True, unbiased=unbiased)
+        estimator = kd.RandomFourier(512, orthogonal=True, unbiased=unbiased)
         value = kd.cka(x, y, Gaussian(1.5), Gaussian(1.5), estimator=estimator, key=jax.random.key(0))
         exact = kd.cka(x, y, Gaussian(1.5), Gaussian(1.5), estimator=kd.Unbiased() if unbiased else kd.Biased())
-        np.testing.assert_allclose(value, exact, rtol=0, atol=3 / 2048**0.5)
+        np.testing.assert_allclose(value, exact, rtol=0, atol=3 / 512**0.5)
 
 
 def test_same_checks_as_hsic(unhooked):

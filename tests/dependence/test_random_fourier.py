@@ -12,7 +12,6 @@ from kerneldep.kernels import Cosine, Deep, Distance, Gaussian, InverseMultiquad
 from ..oracles import hsic as oracle
 from ..registry import RANDOM, network
 
-randoms = pytest.mark.parametrize("estimator", RANDOM, ids=str)
 KERNELS = {
     "gaussian": lambda: (Gaussian(0.7), InverseMultiquadric(1.2)),
     "sum, deep": lambda: (Gaussian(0.7) + 0.5 * Cosine(), Deep(network(3), Gaussian(1.0))),
@@ -28,7 +27,7 @@ def sample(kernel=None):
 
 
 @pytest.mark.parametrize("name", KERNELS)
-@randoms
+@pytest.mark.parametrize("estimator", [case for case in RANDOM if not case.estimator.orthogonal], ids=str)
 def test_value_is_that_of_the_feature_grams(estimator, name, x64):
     kernels = KERNELS[name]()
     x, y = (jnp.asarray(a, float).reshape(14, -1) for a in sample(kernels[1]))
@@ -46,7 +45,7 @@ def test_value_is_that_of_the_feature_grams(estimator, name, x64):
         assert np.allclose(first, second) == (len(one.maps) == 1)
 
 
-@pytest.mark.parametrize("tile", [4, 7, 13, 14, 2048])
+@pytest.mark.parametrize("tile", [4, 7, 13, 2048])
 def test_tiles_of_samples(tile, x64):
     """Whole tiles, one over, one short."""
     rng = np.random.default_rng(1)
