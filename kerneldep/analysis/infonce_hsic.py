@@ -17,7 +17,7 @@ Estimate = Literal["population", "sample"]
 
 
 class InfoNCEHSIC(eqx.Module):
-    """What `infonce_hsic` finds. All are scalars, in nats where the kernel is a log density ratio's critic.
+    """What `infonce_hsic` finds. All are scalars (arrays after `vmap`), in nats where the kernel is InfoNCE's critic.
 
     Attributes:
         dependence: dep = E_pos k − E k = (N/Δl)·HSIC(Z, Y).
@@ -44,17 +44,17 @@ class InfoNCEHSIC(eqx.Module):
     upper_hoeffding: Scalar
 
     @property
-    def half_variance(self) -> Scalar:
+    def half_variance(self) -> Array:
         """½ E Var, the second-order expansion of the gap (I2): good for small R, not at usual temperatures."""
         return 0.5 * self.mean_variance
 
     @property
-    def lower(self) -> Scalar:
+    def lower(self) -> Array:
         """The sharper lower bound on the gap."""
         return self.lower_variance
 
     @property
-    def upper(self) -> Scalar:
+    def upper(self) -> Array:
         """The sharper upper bound on the gap."""
         return jnp.minimum(self.upper_log, self.upper_hoeffding)
 
