@@ -100,7 +100,7 @@ def gram_sums(sides: tuple[Side, ...], pairs: tuple[tuple[int, int], ...], tile:
             px, py = (jax.tree.map(lambda leaf, index=index: leaf[index], points) for index in (i, j))
             grams.append(jnp.where(keep, kernel.pairwise(px, py) - shift, 0))
         products = [((1 + mirror) * grams[a] * grams[b]).sum(1) for a, b in pairs]
-        return products, [_row_sums(gram) for gram in grams], [mirror * _row_sums(gram.T) for gram in grams]
+        return products, [gram.sum(1) for gram in grams], [mirror * gram.sum(0) for gram in grams]
 
     def step(totals: Any, indices: Any) -> tuple[Any, None]:
         products, rows = totals
@@ -122,11 +122,6 @@ def gram_sums(sides: tuple[Side, ...], pairs: tuple[tuple[int, int], ...], tile:
         tuple(row.reshape(-1)[:n] for row in rows),
         tuple(one.diagonal - one.shift for one in sides),
     )
-
-
-def _row_sums(gram: Float[Array, "n m"]) -> Float[Array, " n"]:
-    # A matrix product: XLA then keeps the tile instead of evaluating the kernel again for every sum.
-    return jnp.matmul(gram, jnp.ones(gram.shape[1], gram.dtype), precision=jax.lax.Precision.HIGHEST)
 
 
 def map_rows(
