@@ -79,6 +79,13 @@ def test_mixed_precision(x64):
     assert value.dtype == np.float64
     wide = kd.hsic(narrow(X).astype(float), Y, Gaussian(1.0), Gaussian(1.0))
     np.testing.assert_allclose(value, wide, rtol=1e-5)  # x's Gram matrix is float32
+    # A double-precision parameter widens it.
+    strong = Gaussian(jnp.asarray(1.0))
+    value = kd.hsic(narrow(X), narrow(Y), strong, strong)
+    assert value.dtype == np.float64
+    np.testing.assert_allclose(
+        value, kd.hsic(narrow(X).astype(float), narrow(Y).astype(float), strong, strong), rtol=1e-6
+    )
 
 
 BAD = {
