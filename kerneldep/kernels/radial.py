@@ -157,7 +157,7 @@ class InverseMultiquadric(AbstractRadialKernel):
     scale: Float[Array, ""] = eqx.field(converter=parameter)
 
     def length(self) -> Scalar:
-        """C."""
+        """The scale c."""
         return self.scale
 
     def profile(self, s: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -184,7 +184,7 @@ class RationalQuadratic(AbstractRadialKernel):
     exponent: Float[Array, ""] = eqx.field(converter=parameter, default=1.0)
 
     def length(self) -> Scalar:
-        """C."""
+        """The scale c."""
         return self.scale
 
     def profile(self, s: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
