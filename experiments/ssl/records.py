@@ -110,7 +110,7 @@ def _readme(name: str, runs: Sequence[Run]) -> str:
             f"`python -m experiments.ssl suite {name} --record` made this: {len(runs)} runs on "
             f"{first['num_train']:,} images of {first['data']} without labels, {seconds:.0f} s a run on average, "
             f"{cpu_seconds:.0f} s of all processor cores together ({first['device']}), "
-            f"commit {first['commit'] or 'unknown'}.",
+            f"commit {' and '.join(sorted({s['commit'] or 'unknown' for s in summaries}))}.",
             "",
             "Accuracy in per cent, mean ± standard deviation over seeds; both probes are fitted on the same "
             f"{first['num_train']:,} images. `heldout` are training images that no run trains on, by which all choices "
