@@ -79,8 +79,9 @@ def test_mixed_precision(x64):
     assert value.dtype == np.float64
     wide = kd.hsic(narrow(X).astype(float), Y, Gaussian(1.0), Gaussian(1.0))
     np.testing.assert_allclose(value, wide, rtol=1e-5)  # x's Gram matrix is float32
-    # A double-precision parameter widens it.
-    strong = Gaussian(jnp.asarray(1.0))
+    # A double-precision parameter widens it; a Python number does not.
+    assert kd.hsic(narrow(X), narrow(Y), Gaussian(1.0), Gaussian(1.0)).dtype == np.float32
+    strong = Gaussian(np.float64(1.0))
     value = kd.hsic(narrow(X), narrow(Y), strong, strong)
     assert value.dtype == np.float64
     np.testing.assert_allclose(
