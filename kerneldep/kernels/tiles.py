@@ -1,7 +1,8 @@
 """Distances of a tile of points, with the digits and the derivatives right."""
 
+import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -78,26 +79,56 @@ def sum_over_coordinates(
 def squared_distances(px: Points, py: Points, *, rough: bool = False) -> Float[Array, "n m"]:
     """‖x_i − y_j‖² of prepared points.
 
-    One matrix product, ‖x‖² + ‖y‖² − 2x·y, where its rounding (about eps·(‖x‖² + ‖y‖²)) cannot be seen; coordinate
-    differences in few dimensions, or where some point of the tile lies so far out that it could. With `rough`, for
-    kernels that take a root, what rounding leaves of a distance between equal points is set to 0. Its derivatives are
-    those of the polynomial also where the value is set: a smooth kernel's Hessian at ties needs the second.
+    One matrix product where its rounding (about eps·(‖x‖² + ‖y‖²)) cannot be seen; coordinate differences in few
+    dimensions, or where some point of the tile lies so far out that it could. With `rough`, for kernels that take a
+    root, what rounding leaves of a distance between equal points is set to 0. Its derivatives are those of the
+    polynomial also where the value is set: a smooth kernel's Hessian at ties needs the second.
     """
-
-    def differences(px: Points, py: Points) -> Array:
-        # A finite maximum keeps profiles such as (1 + t)e^{−t} from becoming ∞·0.
-        return jnp.minimum(sum_over_coordinates(jnp.square, px.values, py.values), jnp.finfo(px.values.dtype).max)
-
     if px.values.shape[1] <= (UNROLLED if rough else 2):
-        return differences(px, py)
-    eps = jnp.finfo(px.values.dtype).eps
+        return _differences(px, py)
+    return _product_or_differences(px, py, rough)
 
+
+def _differences(px: Points, py: Points) -> Float[Array, "n m"]:
+    # A finite maximum keeps profiles such as (1 + t)e^{−t} from becoming ∞·0.
+    return jnp.minimum(sum_over_coordinates(jnp.square, px.values, py.values), jnp.finfo(px.values.dtype).max)
+
+
+def _product(px: Points, py: Points) -> Float[Array, "n m"]:
+    """‖x‖² + ‖y‖² − 2x·y as the one product of (−2x, ‖x‖², 1) and (y, 1, ‖y‖²), and so its derivatives."""
+    one = jnp.ones((), px.values.dtype)
+    left = jnp.concatenate([-2 * px.values, px.norms[:, None], jnp.broadcast_to(one, (len(px.norms), 1))], axis=1)
+    right = jnp.concatenate([py.values, jnp.broadcast_to(one, (len(py.norms), 1)), py.norms[:, None]], axis=1)
+    return jnp.matmul(left, right.T, precision=jax.lax.Precision.HIGHEST)
+
+
+def _visible(px: Points, py: Points) -> Array:
+    """Whether the product's rounding could show in this tile."""
+    farthest = jnp.stack([px.norms.max(), py.norms.max()])
+    return (farthest.min() > VISIBLE) | jnp.isinf(farthest.max())
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _product_or_differences(px: Points, py: Points, rough: bool) -> Float[Array, "n m"]:
     def product(px: Points, py: Points) -> Array:
         scale = px.norms[:, None] + py.norms[None, :]
         squared = scale - 2 * jnp.matmul(px.values, py.values.T, precision=jax.lax.Precision.HIGHEST)
-        return squared - jax.lax.stop_gradient(jnp.where(squared > (8 * eps * scale if rough else 0), 0, squared))
+        if not rough:
+            return jnp.maximum(squared, 0)
+        rounding = 8 * jnp.finfo(squared.dtype).eps * (px.norms[:, None] + py.norms[None, :])
+        return jnp.where(squared > rounding, squared, 0)
 
-    farthest = jnp.stack([px.norms.max(), py.norms.max()])
-    visible = (farthest.min() > VISIBLE) | jnp.isinf(farthest.max())
-    # Checkpointed, so that the backward pass keeps the points and not, for both branches, arrays of the tile's size.
-    return jax.lax.cond(visible, jax.checkpoint(differences), jax.checkpoint(product), px, py)
+    return jax.lax.cond(_visible(px, py), _differences, product, px, py)
+
+
+# Differentiated on their own, so that the backward pass keeps the points and not, for both branches, arrays of the
+# tile's size; both are polynomials of the points.
+
+
+@_product_or_differences.defjvp
+def _(rough: bool, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    def slope(function: Callable[[Points, Points], Array]) -> Callable[[Any, Any], Array]:
+        return lambda primals, tangents: jax.jvp(jax.checkpoint(function), primals, tangents)[1]
+
+    moved = jax.lax.cond(_visible(*primals), slope(_differences), slope(_product), primals, tangents)
+    return _product_or_differences(*primals, rough), moved

@@ -77,7 +77,7 @@ def test_the_walk_finds_a_dense_matrix():
 def test_exact_estimators_hold_tiles_only(case, estimator, program):
     functions, at = programs(estimator, case.make(3))
     count, where = largest(functions[program], *at)
-    assert 900**2 < count <= TILES < N * N, where  # 5,000 samples make five tiles of 1,000
+    assert 700**2 < count <= TILES < N * N, where  # 5,000 samples make seven tiles of 715
 
 
 @pytest.mark.parametrize("estimator", [case for case in ESTIMATORS if case.random], ids=str)
