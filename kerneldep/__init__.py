@@ -10,19 +10,55 @@ A map of the floors, each built on those above it:
 """
 
 from . import analysis, dependence, features, kernels, objectives
-from .dependence import Biased, RandomFourier, Unbiased, cka, hsic
+from .dependence import (
+    Biased,
+    Block,
+    Incomplete,
+    Nystrom,
+    RandomFourier,
+    Unbiased,
+    cka,
+    coco,
+    coco_witnesses,
+    conditional_hsic,
+    dhsic,
+    distance_correlation_squared,
+    distance_covariance_squared,
+    energy_distance,
+    hsic,
+    hsic_stream,
+    hsic_variance,
+    kcc,
+    mmd_squared,
+    nocco,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Biased",
+    "Block",
+    "Incomplete",
+    "Nystrom",
     "RandomFourier",
     "Unbiased",
     "analysis",
     "cka",
+    "coco",
+    "coco_witnesses",
+    "conditional_hsic",
     "dependence",
+    "dhsic",
+    "distance_correlation_squared",
+    "distance_covariance_squared",
+    "energy_distance",
     "features",
     "hsic",
+    "hsic_stream",
+    "hsic_variance",
+    "kcc",
     "kernels",
+    "mmd_squared",
+    "nocco",
     "objectives",
 ]

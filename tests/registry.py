@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Scalar
 
 import kerneldep as kd
 from kerneldep import kernels
+from kerneldep.dependence.exact import AbstractExact
 from kerneldep.kernels import AbstractKernel
 
 from .oracles import hsic as hsic_oracle
@@ -90,6 +91,21 @@ class KernelCase:
 
 def fixed(function: PointKernel, **parameters: Any) -> Callable[[AbstractKernel], PointKernel]:
     return lambda _: partial(function, **parameters)
+
+
+def lengths(dim: int) -> np.ndarray:
+    """A length scale for every coordinate, from 1.2 on."""
+    return 1.2 + 0.1 * np.arange(dim)
+
+
+def relevance_reference(kernel: Any) -> PointKernel:
+    inner = partial(oracle.inverse_multiquadric, scale=0.9)
+    return partial(oracle.automatic_relevance, kernel=inner, length_scales=np.asarray(kernel.length_scales))
+
+
+def per_coordinate_reference(kernel: Any) -> PointKernel:
+    each = [partial(oracle.matern, length_scale=float(l), smoothness=1.5) for l in kernel.kernel.length_scale]
+    return partial(oracle.per_coordinate, kernels=each)
 
 
 def deep_reference(kernel: Any) -> PointKernel:
@@ -251,6 +267,22 @@ KERNELS: tuple[KernelCase, ...] = (
         "deep", lambda dim: kernels.Deep(network(dim), kernels.Gaussian(0.9)), deep_reference, features="random"
     ),
     KernelCase(
+        "automatic_relevance",
+        lambda dim: kernels.AutomaticRelevance(kernels.InverseMultiquadric(0.9), lengths(dim)),
+        relevance_reference,
+        curvature=1 / (0.9 * 1.2) ** 2,
+        features="random",
+        stationarity="strict",
+    ),
+    KernelCase(
+        "per_coordinate",
+        lambda dim: kernels.PerCoordinate([kernels.Matern(l, 1.5) for l in lengths(dim)]),
+        per_coordinate_reference,
+        curvature=3 / 1.2**2,
+        features="random",
+        stationarity="strict",
+    ),
+    KernelCase(
         "nested",
         lambda dim: (
             (
@@ -278,12 +310,15 @@ class EstimatorCase:
         name: for test ids.
         estimator: the estimator itself.
         of_grams: the oracle's function of two Gram matrices that it computes, on its own Grams if it is random.
+        exchangeable: whether the order of the samples does not matter.
         random: whether it needs a key.
+        unbiased: whether its mean is HSIC.
     """
 
     name: str
     estimator: kd.dependence.AbstractEstimator
     of_grams: Callable[[np.ndarray, np.ndarray], float]
+    exchangeable: bool = True
 
     def __str__(self) -> str:
         return self.name
@@ -291,6 +326,10 @@ class EstimatorCase:
     @property
     def random(self) -> bool:
         return self.estimator.random
+
+    @property
+    def unbiased(self) -> bool:
+        return self.of_grams is not hsic_oracle.hsic_biased
 
     def key(self, seed: int = 0) -> Array | None:
         """A fresh key where one is needed: key-reuse checks forbid handing one in twice."""
@@ -300,10 +339,17 @@ class EstimatorCase:
 ESTIMATORS: tuple[EstimatorCase, ...] = (
     EstimatorCase("biased", kd.Biased(), hsic_oracle.hsic_biased),
     EstimatorCase("unbiased", kd.Unbiased(), hsic_oracle.hsic_unbiased),
+    EstimatorCase("block", kd.Block(6), partial(hsic_oracle.hsic_block, block=6), exchangeable=False),
+    EstimatorCase(
+        "incomplete", kd.Incomplete(2), partial(hsic_oracle.hsic_incomplete, num_offsets=2), exchangeable=False
+    ),
     EstimatorCase("fourier", kd.RandomFourier(32), hsic_oracle.hsic_biased),
     EstimatorCase("fourier_orthogonal", kd.RandomFourier(32, orthogonal=True), hsic_oracle.hsic_biased),
+    EstimatorCase("fourier_quasi", kd.RandomFourier(32, quasi=True), hsic_oracle.hsic_biased),
     EstimatorCase("fourier_unbiased", kd.RandomFourier(32, unbiased=True), hsic_oracle.hsic_unbiased),
+    # As many landmarks as most tests have samples: with fewer, the order of the samples decides which they are.
+    EstimatorCase("nystrom", kd.Nystrom(12), hsic_oracle.hsic_biased),
 )
 
-EXACT = tuple(case for case in ESTIMATORS if not case.random)
+EXACT = tuple(case for case in ESTIMATORS if isinstance(case.estimator, AbstractExact))
 RANDOM = tuple(case for case in ESTIMATORS if case.random)

@@ -17,20 +17,24 @@ FLOORS = [
     "analysis",
     "sklearn",
 ]
-OUTSIDE = {"matplotlib", "pandas", "IPython", "tqdm", "experiments", "paper_figures", "notebooks", "tests"}
+OUTSIDE = {"matplotlib", "pandas", "IPython", "experiments", "paper_figures", "notebooks", "tests"}
 CORE = {"jax", "equinox", "jaxtyping", "numpy", "scipy", "kerneldep"}
-OPTIONAL = {"optax", "sklearn"}
+OPTIONAL = {"optax", "sklearn", "tqdm"}
 """Extras, imported inside the functions that need them."""
+ADAPTERS = {"sklearn.py": "sklearn"}
+"""Modules that nothing in kerneldep imports may import the package they adapt to: its classes are their bases."""
 
 
 def imports(path: pathlib.Path) -> list[tuple[str, bool]]:
     """Absolute names of the modules a file imports, and whether it does so at module level."""
     tree = ast.parse(path.read_text())
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    inside = {id(node) for function in functions for node in ast.walk(function)}
     package = path.relative_to(ROOT).with_suffix("").parts
     package = package[:-1]  # of the file's own package, also for __init__
     found = []
     for node in ast.walk(tree):
-        top = node in tree.body
+        top = id(node) not in inside
         if isinstance(node, ast.Import):
             found += [(alias.name, top) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -57,8 +61,10 @@ def test_floors(path):
         if name == "kerneldep":
             assert not rest or rest[0] in FLOORS, f"{path.name} imports {module}, which is on no floor"
             assert not rest or FLOORS.index(rest[0]) <= own, f"{path.name} imports {module} from below"
+            assert not rest or f"{rest[0]}.py" not in ADAPTERS, f"{path.name} imports the adapter {module}"
         elif name in OPTIONAL:
-            assert not top, f"{path.name} imports {module} at module level"
+            adapts = ADAPTERS.get(str(path.relative_to(ROOT / "kerneldep"))) == name
+            assert adapts or not top, f"{path.name} imports {module} at module level"
         elif name not in CORE:
             assert name in __import__("sys").stdlib_module_names, f"{path.name} imports {module}"
 

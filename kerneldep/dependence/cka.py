@@ -1,11 +1,12 @@
 """Centred kernel alignment: HSIC as a correlation."""
 
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, Key, Scalar
 
 from .._check import ArrayLike
 from ..kernels import AbstractKernel
-from .estimator import AbstractEstimator
+from .estimator import AbstractEstimator, Triple
 from .exact import Unbiased
 from .hsic import prepared, triple
 
@@ -18,6 +19,7 @@ def cka(
     *,
     estimator: AbstractEstimator = Unbiased(),  # noqa: B008 (immutable, holds no array)
     key: Key[Array, ""] | None = None,
+    mesh: Mesh | None = None,
 ) -> Scalar:
     """Centred kernel alignment HSIC(X, Y) / √(HSIC(X, X) · HSIC(Y, Y)), all three from one pass.
 
@@ -31,6 +33,7 @@ def cka(
         kernel_y: l; likewise of y.
         estimator: of the three HSICs.
         key: a JAX key, needed where the estimator is random.
+        mesh: devices to spread the samples over, as in `hsic`.
 
     Returns:
         A scalar without unit; 0 where a self-dependence is not positive (constant data), for which CKA is undefined.
@@ -47,7 +50,12 @@ def cka(
         >>> float(cka(x, 2 * x + 1, Linear(), Linear()))
         1.0
     """
-    xy, xx, yy = triple(estimator, prepared(x, y, kernel_x, kernel_y, estimator, key))
+    return alignment(triple(estimator, prepared(x, y, kernel_x, kernel_y, estimator, key, mesh)))
+
+
+def alignment(parts: Triple) -> Scalar:
+    """HSIC(X, Y) / √(HSIC(X, X) · HSIC(Y, Y)), and 0 where a self-dependence is not positive."""
+    xy, xx, yy = parts
     # Roots apart: the product of two small HSICs can underflow.
     defined = (xx > 0) & (yy > 0)
     norm = jnp.sqrt(jnp.where(defined, xx, 1)) * jnp.sqrt(jnp.where(defined, yy, 1))

@@ -8,7 +8,8 @@ from jaxtyping import Array, Float, Int, Key, Scalar
 
 from ..kernels import AbstractKernel
 from .estimator import AbstractEstimator, Triple
-from .tiled import GramSums, Side, gram_sums, side
+from .sharded import gram_sums
+from .tiled import GramSums, Side, side
 
 
 class AbstractExact(AbstractEstimator):

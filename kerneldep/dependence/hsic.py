@@ -3,6 +3,7 @@
 from typing import Any
 
 import equinox as eqx
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key, PyTree, Scalar
 
 from .. import _check
@@ -12,6 +13,7 @@ from ..kernels.bandwidth import median_distance
 from ..kernels.base import check_parameters
 from .estimator import AbstractEstimator, Triple
 from .exact import Unbiased
+from .sharded import placed
 
 
 def hsic(
@@ -22,6 +24,7 @@ def hsic(
     *,
     estimator: AbstractEstimator = Unbiased(),  # noqa: B008 (immutable, holds no array)
     key: Key[Array, ""] | None = None,
+    mesh: Mesh | None = None,
 ) -> Scalar:
     """The Hilbert–Schmidt independence criterion of paired samples.
 
@@ -33,8 +36,11 @@ def hsic(
         y: their partners, [n] or [n, e].
         kernel_x: k; by default a Gaussian at x's own median bandwidth.
         kernel_y: l; by default a Gaussian at y's own median bandwidth.
-        estimator: `Unbiased()` (n ≥ 4), `Biased()` (n ≥ 2) or `RandomFourier(num_features)`.
+        estimator: exact, `Unbiased()` (n ≥ 4) or `Biased()` (n ≥ 2); linear in n, `Block(size)`,
+            `Incomplete(num_offsets)`, `RandomFourier(num_features)` or `Nystrom(num_landmarks)`.
         key: a JAX key, needed where the estimator is random.
+        mesh: devices to spread the samples over, all its axes together; of several machines too, where x and y are
+            global arrays (see `sharded`). The value is that of one device, to rounding.
 
     Returns:
         A scalar in the unit of k times that of l. Constant data give 0. No estimator holds an n × n matrix, in value
@@ -56,7 +62,7 @@ def hsic(
         >>> abs(float(hsic(x, rng.normal(size=500)))) < 1e-3
         True
     """
-    return _statistic(estimator, prepared(x, y, kernel_x, kernel_y, estimator, key))
+    return _statistic(estimator, prepared(x, y, kernel_x, kernel_y, estimator, key, mesh))
 
 
 def prepared(
@@ -66,6 +72,7 @@ def prepared(
     kernel_y: AbstractKernel | None,
     estimator: AbstractEstimator,
     key: Key[Array, ""] | None,
+    mesh: Mesh | None = None,
 ) -> PyTree:
     """What the estimator makes of two paired samples, checked, with default kernels filled in."""
     if not isinstance(estimator, AbstractEstimator):
@@ -76,10 +83,13 @@ def prepared(
     _check.same_length(x, y, estimator.min_samples, type(estimator).__name__)
     if estimator.random:
         key = _check.random_key(key, f"the estimator {type(estimator).__name__}")
+    if mesh is not None:
+        x, y = placed(x, mesh), placed(y, mesh)
     x = guard.on(x)
     kernel_x = Gaussian(median_distance(x)) if kernel_x is None else kernel_x
     kernel_y = Gaussian(median_distance(y)) if kernel_y is None else kernel_y
-    return estimator.prepare(kernel_x, kernel_y, x, y, key=key)
+    sides = estimator.prepare(kernel_x, kernel_y, x, y, key=key)
+    return sides if mesh is None else tuple(one.on(mesh) for one in sides)
 
 
 def _samples(values: ArrayLike, name: str, kernel: AbstractKernel | None, guard: _check.Guard) -> Float[Array, "n d"]:

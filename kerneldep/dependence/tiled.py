@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PyTree
 
 from ..kernels import AbstractKernel
@@ -32,11 +33,17 @@ class Side(eqx.Module):
     points: PyTree[Array]
     diagonal: Float[Array, " n"]
     shift: Float[Array, ""]
+    mesh: Mesh | None = eqx.field(static=True, default=None)
+    """The devices its samples are spread over (see `sharded`)."""
+
+    def on(self, mesh: Mesh) -> "Side":
+        """The same, spread over the devices of a mesh."""
+        return Side(self.kernel, self.points, self.diagonal, self.shift, mesh)
 
     def permuted(self, permutation: Int[Array, " n"]) -> "Side":
         """The same samples in another order."""
         points, diagonal = jax.tree.map(lambda leaf: leaf[permutation], (self.points, self.diagonal))
-        return Side(self.kernel, points, diagonal, self.shift)
+        return Side(self.kernel, points, diagonal, self.shift, self.mesh)
 
 
 class GramSums(eqx.Module):
@@ -194,25 +201,40 @@ def meet(
 
 
 def map_rows(
-    function: Any, kernel: AbstractKernel, points: PyTree[Array], tile: int = TILE
+    function: Any,
+    kernel: AbstractKernel | tuple[AbstractKernel, ...],
+    points: PyTree[Array],
+    tile: int = TILE,
 ) -> PyTree[Float[Array, " n ..."]]:
-    """A function of the Gram matrix's rows, [t, n] and their indices [t] at a time, for results that need whole rows.
+    """A function of a Gram matrix's rows, [t, n] and their indices [t] at a time, for results that need whole rows.
 
     Args:
         function: maps rows [t, n] and their indices [t] to a pytree with leading axis t.
-        kernel: the kernel.
-        points: what `kernel.prepare` made of the n samples.
+        kernel: the kernel; or several, and then the function takes rows of each.
+        points: what `kernel.prepare` made of the n samples; with several kernels a tuple of that.
         tile: n · t is kept at tile² or less.
     """
+    kernels, points = (kernel, points) if isinstance(kernel, tuple) else ((kernel,), (points,))
     n = len(jax.tree.leaves(points)[0])
     tiles = -(-n // max(tile * tile // n, 1))
     size = -(-n // tiles)
 
-    @jax.checkpoint
-    def visit(points: Any, indices: Int[Array, " t"]) -> Any:
-        return function(kernel.pairwise(jax.tree.map(lambda leaf: leaf[indices], points), points), indices)
+    @eqx.filter_checkpoint
+    def visit(kernels: Any, points: Any, indices: Int[Array, " t"]) -> Any:
+        some = jax.tree.map(lambda leaf: leaf[indices], points)
+        rows = [one.pairwise(*pair) for one, *pair in zip(kernels, some, points, strict=True)]
+        return function(*rows, indices)
 
     # Beyond the end the last row is taken again, and dropped below.
     indices = jnp.minimum(jnp.arange(tiles * size), n - 1).reshape(tiles, size)
-    mapped = jax.lax.map(lambda some: visit(points, some), indices)
+    mapped = jax.lax.map(lambda some: visit(kernels, points, some), indices)
     return jax.tree.map(lambda leaf: leaf.reshape(tiles * size, *leaf.shape[2:])[:n], mapped)
+
+
+def matched(kernel: AbstractKernel, px: PyTree[Array], py: PyTree[Array]) -> Float[Array, " n"]:
+    """k(x_i, y_i) from prepared samples: a diagonal of a Gram matrix without the matrix."""
+
+    def one(a: Any, b: Any) -> Array:
+        return kernel.pairwise(*jax.tree.map(lambda leaf: leaf[None], (a, b)))[0, 0]
+
+    return jax.vmap(one)(px, py)

@@ -1,6 +1,7 @@
 """Random Fourier features: k(x, x′) = E cos(ωᵀ(x − x′)) ≈ φ(x)ᵀφ(x′) (Rahimi and Recht 2007)."""
 
 from collections.abc import Callable
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -8,8 +9,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from .. import _check
-from ..kernels import AbstractKernel, AbstractRadialKernel, Cosine, Deep, Laplace, Linear, Product, Scaled, Sum
+from ..kernels import (
+    AbstractKernel,
+    AbstractRadialKernel,
+    AutomaticRelevance,
+    Cosine,
+    Deep,
+    Laplace,
+    Linear,
+    PerCoordinate,
+    Product,
+    Scaled,
+    Sum,
+)
 from .base import AbstractFeatureMap
+from .quasi import num_coordinates, quasi_frequencies, scrambled_sobol
+from .trigonometric import cos_sin_turns
 
 
 class Fourier(AbstractFeatureMap):
@@ -27,8 +42,8 @@ class Fourier(AbstractFeatureMap):
 
     def __call__(self, x: Float[Array, "n d"]) -> Float[Array, "n D"]:
         """Features of samples."""
-        phase = jnp.matmul(x, self.frequencies.T, precision=jax.lax.Precision.HIGHEST)
-        return jnp.concatenate([jnp.cos(phase), jnp.sin(phase)], axis=1) / len(self.frequencies) ** 0.5
+        turns = jnp.matmul(x, self.frequencies.T / (2 * jnp.pi), precision=jax.lax.Precision.HIGHEST)
+        return jnp.concatenate(cos_sin_turns(turns), axis=1) / len(self.frequencies) ** 0.5
 
 
 class Finite(AbstractFeatureMap):
@@ -81,7 +96,13 @@ class OnNetwork(AbstractFeatureMap):
 
 
 def random_fourier(
-    kernel: AbstractKernel, dim: int, num_features: int, *, key: Key[Array, ""], orthogonal: bool = False
+    kernel: AbstractKernel,
+    dim: int,
+    num_features: int,
+    *,
+    key: Key[Array, ""],
+    orthogonal: bool = False,
+    quasi: bool = False,
 ) -> AbstractFeatureMap:
     """A random feature map of a kernel with E φ(x)ᵀφ(x′) = k(x, x′).
 
@@ -99,13 +120,16 @@ def random_fourier(
         key: the randomness.
         orthogonal: orthogonal blocks of at most d frequencies, with the marginal law unchanged: lower variance at the
             same cost (Yu et al. 2016).
+        quasi: frequencies from scrambled Sobol' points, with the marginal law unchanged: lower variance in few
+            dimensions or with many features (Avron et al. 2016), most so where half of D is a power of two.
 
     Returns:
         A feature map [n, d] → [n, D].
 
     Raises:
         TypeError: if the kernel has no sampler; use Nyström features, or an exact estimator.
-        ValueError: if D is not a positive even number, or too small for the terms of a sum.
+        ValueError: if D is not a positive even number, or too small for the terms of a sum; or with `orthogonal` and
+            `quasi` at once.
 
     Example:
         >>> from kerneldep.kernels import InverseMultiquadric
@@ -116,6 +140,8 @@ def random_fourier(
     _check.random_key(key, "random_fourier")
     if not isinstance(num_features, int) or num_features < 2 or num_features % 2:
         raise ValueError(f"num_features is {num_features!r}: a positive even integer is needed (cosines and sines).")
+    if orthogonal and quasi:
+        raise ValueError("orthogonal and quasi are two ways to place frequencies: choose one.")
     terms = _terms(kernel)
     drawn = [term for term, _ in terms if not isinstance(term, Linear | Cosine)]
     pairs = num_features // 2
@@ -132,10 +158,12 @@ def random_fourier(
             maps.append(Finite(term.prepare, dim))
         elif isinstance(term, Deep):
             width = jax.eval_shape(term.network, jax.ShapeDtypeStruct((dim,), float)).shape[0]
-            inner = random_fourier(term.kernel, width, 2 * next(shares), key=subkey, orthogonal=orthogonal)
+            options = {"orthogonal": orthogonal, "quasi": quasi}
+            inner = random_fourier(term.kernel, width, 2 * next(shares), key=subkey, **options)
             maps.append(OnNetwork(term.network, inner))
         else:
-            maps.append(Fourier(_frequencies(term, dim, next(shares), subkey, orthogonal)))
+            draw = _quasi_frequencies if quasi else partial(_frequencies, orthogonal=orthogonal)
+            maps.append(Fourier(draw(term, dim, next(shares), subkey)))
     if len(maps) == 1 and not isinstance(kernel, Scaled):
         return maps[0]
     return Concatenated(tuple(maps), tuple(weight for _, weight in terms))
@@ -154,6 +182,8 @@ def _terms(kernel: AbstractKernel) -> list[tuple[AbstractKernel, Array]]:
             return [(term, kernel.factor * weight) for term, weight in _terms(kernel.kernel)]
         case Product():
             return [(Product(f, s), v * w) for f, v in _terms(kernel.first) for s, w in _terms(kernel.second)]
+        case AutomaticRelevance():
+            return [(AutomaticRelevance(t, kernel.length_scales), w) for t, w in _terms(kernel.kernel)]
         case _:
             return [(kernel, jnp.ones(()))]
 
@@ -166,13 +196,35 @@ def _frequencies(
     if isinstance(kernel, Product):  # Independent frequencies add: E cos((ω + ω′)ᵀδ) = k₁k₂ for symmetric laws.
         first = _frequencies(kernel.first, dim, num, key_first, orthogonal)
         return first + _frequencies(kernel.second, dim, num, key_second, orthogonal)
-    if not isinstance(kernel, AbstractRadialKernel | Laplace):
+    if isinstance(kernel, AutomaticRelevance):
+        return kernel.scaled(_frequencies(kernel.kernel, dim, num, key_first, orthogonal))  # ωᵀ(x/ℓ) = (ω/ℓ)ᵀx
+    drawn = kernel.kernel if isinstance(kernel, PerCoordinate) else kernel
+    if not isinstance(drawn, AbstractRadialKernel | Laplace):
         raise TypeError(
-            f"{type(kernel).__name__} has no sampler of random frequencies: use Nyström features or an exact estimator "
+            f"{type(drawn).__name__} has no sampler of random frequencies: use Nyström features or an exact estimator "
             "(for Label, kerneldep.features.one_hot)."
         )
     directions = _orthogonal_gaussians if orthogonal else jax.random.normal
-    return kernel.frequency_scale(key_first, num, dim) * directions(key_second, (num, dim))
+    if isinstance(kernel, PerCoordinate):
+        keys = jax.random.split(key_first, dim)
+        scale = kernel.each(lambda one, subkey: one.frequency_scale(subkey, num, 1)[:, 0], keys).T
+    else:
+        scale = drawn.frequency_scale(key_first, num, dim)
+    return scale * directions(key_second, (num, dim))
+
+
+def _quasi_frequencies(kernel: AbstractKernel, dim: int, num: int, key: Key[Array, ""]) -> Float[Array, "num dim"]:
+    """Frequencies from scrambled Sobol' points."""
+    jax.eval_shape(partial(_frequencies, kernel, dim, num, orthogonal=False), key)  # refuses what has no sampler
+    key_points, key_scales = jax.random.split(key)
+    return quasi_frequencies(kernel, dim, scrambled_sobol(key_points, num, num_coordinates(kernel, dim)), key_scales)
+
+
+def side_by_side(maps: tuple[AbstractFeatureMap, ...]) -> AbstractFeatureMap:
+    """The mean of several maps of one kernel, as one map of all their features."""
+    if all(isinstance(one, Fourier) and one.frequencies.shape == maps[0].frequencies.shape for one in maps):
+        return Fourier(jnp.concatenate([one.frequencies for one in maps]))
+    return maps[0] if len(maps) == 1 else Concatenated(maps, (jnp.asarray(1 / len(maps)),) * len(maps))
 
 
 def _orthogonal_gaussians(key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "num dim"]:

@@ -46,11 +46,15 @@ class AbstractKernel(eqx.Module):
     positive: ClassVar[tuple[str, ...]] = ()
     """Names of parameters that must be positive."""
 
+    per_coordinate: ClassVar[tuple[str, ...]] = ()
+    """Names of those among them that are vectors, one value a coordinate; the others are scalars."""
+
     def __check_init__(self) -> None:
         for name in self.positive:
-            value = getattr(self, name)
-            if value.ndim:
-                raise ValueError(f"{type(self).__name__}.{name} has shape {value.shape}: a scalar is needed.")
+            value, needed = getattr(self, name), int(name in self.per_coordinate)
+            if value.ndim != needed or not value.size:
+                shape = "a vector [d]" if needed else "a scalar"
+                raise ValueError(f"{type(self).__name__}.{name} has shape {value.shape}: {shape} is needed.")
         check_parameters(self, type(self).__name__, _check.Guard())
 
     @abc.abstractmethod

@@ -44,7 +44,6 @@ def ssl_hsic_terms(
     num_views, batch = views.shape[:2]
     check_estimate(estimate, num_images, batch)
     samples = views.reshape(-1, views.shape[-1])
-    n = float(len(samples))
     if num_features is None:
         one = side(kernel, samples)
         gram = gram_sums((one,), ((0, 0),))
@@ -59,7 +58,7 @@ def ssl_hsic_terms(
     both = jnp.concatenate([first, second], axis=1) / 2**0.5
     (cross,) = feature_sums(lambda tile: (tile,), (first, second))
     dependence = feature_identity_sums(both, num_views).dependence(num_views, batch, estimate, num_images)
-    return dependence, biased_feature_statistic(cross, n)
+    return dependence, biased_feature_statistic(cross)
 
 
 def safe_root(squared: Scalar) -> Scalar:

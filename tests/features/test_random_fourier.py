@@ -1,5 +1,7 @@
 """Random features: E φ(x)ᵀφ(x′) = k(x, x′), for every kernel that has them, plain and orthogonal."""
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,8 @@ import pytest
 
 from kerneldep import kernels
 from kerneldep.features import random_fourier
+from kerneldep.features.quasi import scrambled_sobol
+from kerneldep.features.trigonometric import cos_sin_turns
 from kerneldep.kernels.base import dense_gram
 
 from ..derivatives import difference, direction_like, flat
@@ -92,6 +96,66 @@ def test_orthogonal_frequencies_have_lower_variance():
     kernel, off_diagonal = kernels.Gaussian(1.0), ~np.eye(6, dtype=bool)
     plain, orthogonal = (draws(kernel, x, 8, 2_000, which).var(0)[off_diagonal].mean() for which in (False, True))
     assert orthogonal < 0.6 * plain  # Yu et al. (2016): by a factor of about 1 − (d − 1)/d·(…) for r ≈ σ
+
+
+QUASI = (
+    kernels.Gaussian(0.8),
+    kernels.Laplace(1.3),
+    kernels.Laplace(1.3, "l1"),
+    kernels.Matern(1.2, 1.5),
+    kernels.InverseMultiquadric(0.7),
+    kernels.RationalQuadratic(1.1, 1.7),
+    kernels.Gaussian(1.4) * kernels.Laplace(1.5, "l1"),
+    kernels.AutomaticRelevance(kernels.InverseMultiquadric(0.9), [1.0, 2.0]),
+    kernels.PerCoordinate([kernels.Matern(1.0, 1.5), kernels.Matern(2.0, 1.5)]),
+)
+
+
+def test_quasi_frequencies_keep_the_marginal_law_and_have_lower_variance():
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 2)), jnp.float32)
+
+    @functools.partial(jax.jit, static_argnums=1)
+    def many(keys, quasi):
+        def one(key):
+            maps = [
+                random_fourier(kernel, 2, 32, key=subkey, quasi=quasi)
+                for kernel, subkey in zip(QUASI, jax.random.split(key, len(QUASI)), strict=True)
+            ]
+            return jnp.stack([phi(x) @ phi(x).T for phi in maps])
+
+        return jax.vmap(one)(keys)
+
+    plain, quasi = (np.asarray(many(jax.random.split(jax.random.key(3), 4_000), which)) for which in (False, True))
+    exact = np.stack([kernel.gram(x) for kernel in QUASI])
+    assert (np.abs(quasi.mean(0) - exact) < 4.5 * quasi.std(0) / 4_000**0.5 + 1e-6).all()
+    ratios = quasi.var(0).sum((1, 2)) / plain.var(0).sum((1, 2))
+    assert (ratios < 0.9).all()
+    assert ratios[0] < 0.2  # sixteen points of a smooth integrand in the plane
+
+
+def test_scrambled_points_fill_every_interval():
+    points = np.asarray(scrambled_sobol(jax.random.key(0), 64, 5))
+    assert points.min() > 0
+    assert points.max() < 1
+    for column in points.T:
+        assert sorted(np.floor(64 * column)) == list(range(64))
+    counts, _, _ = np.histogram2d(*points[:, :2].T, bins=8, range=[[0, 1], [0, 1]])
+    assert (counts == 1).all()  # the first two coordinates are a (0, 6, 2)-net
+    with pytest.raises(ValueError, match="have 30000 coordinates: Sobol' numbers exist for 21,201"):
+        scrambled_sobol(jax.random.key(0), 4, 30_000)
+
+
+def test_cosine_and_sine_in_turns(dtype):
+    """To the last digit, where the argument has one, and their derivatives."""
+    turns = np.concatenate([np.linspace(-3, 3, 5_001), [1e6 + 0.25, -(2.0**22) + 0.5]]).astype(dtype)
+    (cosine, sine), (slope, other) = jax.jit(lambda t: jax.jvp(cos_sin_turns, (t,), (jnp.ones_like(t),)))(turns)
+    angle = 2 * np.pi * (turns.astype(float) - np.round(turns.astype(float)))
+    eps = np.finfo(dtype).eps
+    assert cosine.dtype == dtype
+    np.testing.assert_allclose(cosine, np.cos(angle), rtol=0, atol=2 * eps)
+    np.testing.assert_allclose(sine, np.sin(angle), rtol=0, atol=2 * eps)
+    np.testing.assert_allclose(slope, -2 * np.pi * np.sin(angle), rtol=0, atol=16 * eps)
+    np.testing.assert_allclose(other, 2 * np.pi * np.cos(angle), rtol=0, atol=16 * eps)
 
 
 def test_orthogonal_rows_are_orthogonal_within_blocks():
@@ -221,3 +285,5 @@ def test_bad_arguments(unhooked):
         random_fourier(kernel + kernel, 3, 2, key=key)
     with pytest.raises(ValueError, match="key is missing: random_fourier is random"):
         random_fourier(kernel, 3, 8, key=None)
+    with pytest.raises(ValueError, match="orthogonal and quasi are two ways"):
+        random_fourier(kernel, 3, 8, key=jax.random.key(1), orthogonal=True, quasi=True)

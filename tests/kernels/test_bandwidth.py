@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kerneldep.kernels import Gaussian, median_bandwidth
+from kerneldep.kernels import Gaussian, bandwidth_grid, median_bandwidth
 
 from ..oracles import kernels as oracle
 
@@ -118,3 +118,22 @@ def test_bad_input(unhooked):
         median_bandwidth([1j, 2.0])
     with pytest.raises(RuntimeError, match="x holds NaN"):
         jax.block_until_ready(jax.jit(median_bandwidth)(jnp.array([0.0, jnp.nan])))
+
+
+@pytest.mark.parametrize(("num", "factor"), [(1, 2.0), (4, 3.0), (5, 2.0)])
+def test_the_grid_is_geometric_about_the_median(num, factor, dtype):
+    x = DATA["d = 3"]
+    grid = bandwidth_grid(x, num, factor)
+    assert grid.dtype == dtype
+    np.testing.assert_allclose(grid, oracle.bandwidth_grid(x, num, factor), rtol=1e-6 if dtype == "float32" else 1e-12)
+
+
+def test_bad_grids(unhooked):
+    for num in (0, -1, 2.0):
+        with pytest.raises(ValueError, match="num is .*: an integer ≥ 1"):
+            bandwidth_grid([0.0, 1.0], num)
+    for factor in (1.0, 0.5, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="factor is .*above 1"):
+            bandwidth_grid([0.0, 1.0], 3, factor)
+    with pytest.raises(ValueError, match="x holds NaN"):
+        bandwidth_grid([0.0, np.nan])

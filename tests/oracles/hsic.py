@@ -67,6 +67,22 @@ def hsic_block(k: np.ndarray, l: np.ndarray, block: int) -> float:
     )
 
 
+def hsic_incomplete(k: np.ndarray, l: np.ndarray, num_offsets: int) -> float:
+    """Mean of the core over i, j = i + s, q = i + a, r = i + s + a (mod n) with s = 2t − 1, a = 2t, t ≤ num_offsets."""
+    n = len(k)
+    steps = [(2 * t - 1, 2 * t) for t in range(1, min(num_offsets, n // 4) + 1)]
+    return float(
+        np.mean([hsic_core(k, l, i, (i + s) % n, (i + a) % n, (i + s + a) % n) for i in range(n) for s, a in steps])
+    )
+
+
+def hsic_projected_cores(k: np.ndarray, l: np.ndarray) -> np.ndarray:
+    """h₁(i): the mean of the core over ordered triples of distinct indices other than i."""
+    n = len(k)
+    others = [itertools.permutations([j for j in range(n) if j != i], 3) for i in range(n)]
+    return np.array([np.mean([hsic_core(k, l, i, *triple) for triple in triples]) for i, triples in enumerate(others)])
+
+
 def hsic_population(p_xy: np.ndarray, k: np.ndarray, l: np.ndarray) -> float:
     """HSIC of a joint probability table, its three expectations summed term by term (Gretton et al., 2005).
 

@@ -1,7 +1,7 @@
 """Kernels as functions of two points, and their Gram matrix by a double loop."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -81,6 +81,39 @@ def distance(x: np.ndarray, y: np.ndarray, exponent: float) -> float:
     """½(‖x‖^e + ‖y‖^e − ‖x − y‖^e), 0 < e < 2 (Sejdinovic et al., 2013), with the origin as base point."""
     zero = np.zeros_like(x)
     return 0.5 * (l2(x, zero) ** exponent + l2(y, zero) ** exponent - l2(x, y) ** exponent)
+
+
+def automatic_relevance(x: np.ndarray, y: np.ndarray, kernel: Kernel, length_scales: np.ndarray) -> float:
+    """k(x/ℓ, x′/ℓ), a length scale for every coordinate (Neal, 1996)."""
+    return kernel(
+        np.array([float(a) / float(l) for a, l in zip(x, length_scales, strict=True)]),
+        np.array([float(a) / float(l) for a, l in zip(y, length_scales, strict=True)]),
+    )
+
+
+def per_coordinate(x: np.ndarray, y: np.ndarray, kernels: Sequence[Kernel]) -> float:
+    """Π_a k_a(x_a, x′_a)."""
+    product = 1.0
+    for a, b, kernel in zip(x, y, kernels, strict=True):
+        product *= kernel(np.array([a]), np.array([b]))
+    return product
+
+
+def edit_distance(first: str, second: str) -> int:
+    """Levenshtein's: the fewest insertions, deletions and substitutions of letters, by the recursion itself."""
+    if not first or not second:
+        return len(first) + len(second)
+    changed = int(first[0] != second[0])
+    return min(
+        edit_distance(first[1:], second[1:]) + changed,
+        edit_distance(first[1:], second) + 1,
+        edit_distance(first, second[1:]) + 1,
+    )
+
+
+def bandwidth_grid(x: np.ndarray, num: int, factor: float) -> list[float]:
+    """Median bandwidth times factor^e, e = −(num−1)/2, …, (num−1)/2 (Schrab et al., 2023, with factor 2)."""
+    return [median_bandwidth(x) * factor ** (k - (num - 1) / 2.0) for k in range(num)]
 
 
 def gram(kernel: Kernel, x: np.ndarray, y: np.ndarray) -> np.ndarray:

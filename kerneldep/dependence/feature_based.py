@@ -1,0 +1,111 @@
+"""Estimators on explicit features: HSIC of K = ΦΦᵀ and L = ΨΨᵀ, linear in n."""
+
+import abc
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float, Int, Key, Scalar
+
+from ..features import AbstractFeatureMap
+from ..features.random_fourier import side_by_side
+from ..kernels import AbstractKernel
+from ..kernels.tiles import center
+from .estimator import AbstractEstimator, Triple
+from .feature_sums import FeatureSums, biased_feature_statistic, feature_sums, unbiased_feature_statistic
+
+
+class FeatureDraws(eqx.Module):
+    """The features of one variable: two independent random maps of its kernel, or one that is not random."""
+
+    maps: tuple[AbstractFeatureMap, ...]
+
+    @property
+    def num_features(self) -> int:
+        """D, of all maps together."""
+        return sum(one.num_features for one in self.maps)
+
+    def features(self, x: Float[Array, "t d"]) -> Float[Array, "t D"]:
+        """All maps side by side."""
+        return side_by_side(self.maps)(x)
+
+    def halves(self, x: Float[Array, "t d"]) -> tuple[Array, Array]:
+        """Two independent feature matrices of the same kernel, for its self-dependence."""
+        first = self.maps[0](x)
+        return first, first if len(self.maps) == 1 else self.maps[1](x)
+
+
+class FeatureSide(eqx.Module):
+    """One variable: its samples and their features."""
+
+    x: Float[Array, "n d"]
+    draws: FeatureDraws
+
+
+class AbstractFeatureBased(AbstractEstimator):
+    """The V- or U-statistic of explicit features, from one pass over the samples.
+
+    Time nD² and what the features cost, memory D² and a tile of features.
+    """
+
+    min_samples: ClassVar[int] = 4
+    random: ClassVar[bool] = True
+
+    unbiased: eqx.AbstractVar[bool]
+
+    @abc.abstractmethod
+    def draw(self, kernel: AbstractKernel, x: Float[Array, "n d"], key: Key[Array, ""]) -> FeatureDraws:
+        """Features of a kernel for samples that lie about the origin where the kernel lets them be moved."""
+
+    def prepare(
+        self,
+        kernel_x: AbstractKernel,
+        kernel_y: AbstractKernel,
+        x: Float[Array, "n d"],
+        y: Float[Array, "n e"],
+        *,
+        key: Key[Array, ""] | None,
+    ) -> tuple[FeatureSide, FeatureSide]:
+        """Samples and features of both variables."""
+        assert key is not None  # the public functions check it
+        key_x, key_y = jax.random.split(key)
+        x, y = _centred(kernel_x, x), _centred(kernel_y, y)
+        return FeatureSide(x, self.draw(kernel_x, x, key_x)), FeatureSide(y, self.draw(kernel_y, y, key_y))
+
+    def statistic(self, prepared: tuple[FeatureSide, FeatureSide]) -> Scalar:
+        """The estimate of HSIC(X, Y)."""
+        of_x, of_y = (side.draws for side in prepared)
+        (sums,) = feature_sums(
+            lambda tile: ((of_x.features(tile[0]), of_y.features(tile[1])),), (prepared[0].x, prepared[1].x)
+        )
+        return feature_statistic(sums, self.unbiased)
+
+    def triple(self, prepared: tuple[FeatureSide, FeatureSide]) -> Triple:
+        """HSIC(X, Y), HSIC(X, X), HSIC(Y, Y)."""
+        of_x, of_y = (side.draws for side in prepared)
+
+        def features(tile: tuple[Array, Array]) -> tuple[tuple[Array, Array], ...]:
+            return feature_pairs(of_x, of_y, *tile)
+
+        sums = feature_sums(features, (prepared[0].x, prepared[1].x))
+        return Triple(*(feature_statistic(one, self.unbiased) for one in sums))
+
+    def permuted(self, prepared: tuple[FeatureSide, FeatureSide], permutation: Int[Array, " n"]) -> Scalar:
+        """The estimate with y permuted."""
+        of_x, of_y = prepared
+        return self.statistic((of_x, FeatureSide(of_y.x[permutation], of_y.draws)))
+
+
+@eqx.filter_jit
+def _centred(kernel: AbstractKernel, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    return x - center(x) if kernel.stationarity != "none" else x  # phases ωᵀx of small x keep their digits
+
+
+def feature_pairs(of_x: FeatureDraws, of_y: FeatureDraws, x: Array, y: Array) -> tuple[tuple[Array, Array], ...]:
+    """The pairs of feature matrices whose HSICs are those of (X, Y), (X, X) and (Y, Y)."""
+    return (of_x.features(x), of_y.features(y)), of_x.halves(x), of_y.halves(y)
+
+
+def feature_statistic(sums: FeatureSums, unbiased: bool) -> Scalar:
+    """The U- or the V-statistic."""
+    return (unbiased_feature_statistic if unbiased else biased_feature_statistic)(sums)
