@@ -53,7 +53,7 @@ def cka(
     return alignment(triple(estimator, prepared(x, y, kernel_x, kernel_y, estimator, key, mesh)))
 
 
-def alignment(parts: Triple) -> Scalar:
+def alignment(parts: Triple) -> Array:
     """HSIC(X, Y) / √(HSIC(X, X) · HSIC(Y, Y)), and 0 where a self-dependence is not positive."""
     xy, xx, yy = parts
     # Roots apart: the product of two small HSICs can underflow.

@@ -51,7 +51,10 @@ class AbstractFeatureBased(AbstractEstimator):
     min_samples: ClassVar[int] = 4
     random: ClassVar[bool] = True
 
-    unbiased: eqx.AbstractVar[bool]
+    @property
+    @abc.abstractmethod
+    def unbiased(self) -> bool:
+        """Whether it is the U-statistic; a field of the estimators."""
 
     @abc.abstractmethod
     def draw(self, kernel: AbstractKernel, x: Float[Array, "n d"], key: Key[Array, ""]) -> FeatureDraws:

@@ -143,11 +143,11 @@ class HSICState(eqx.Module):
         sums = (empty_sums(of_x, of_y),)
         if self_dependence:
             sums += tuple(empty_sums(one.maps[0], one.maps[-1]) for one in (of_x, of_y))
-        origins = [
+        at_x, at_y = (
             None if origin is None else _check.as_point(origin, name)[None, :]
             for origin, name in ((origin_x, "origin_x"), (origin_y, "origin_y"))
-        ]
-        return cls(of_x, of_y, *origins, sums, unbiased)
+        )
+        return cls(of_x, of_y, at_x, at_y, sums, unbiased)
 
     @property
     def count(self) -> int | Array:

@@ -63,14 +63,8 @@ class GramSums(eqx.Module):
     diagonals: tuple[Float[Array, " n"], ...]
 
 
-def side(kernel: AbstractKernel, x: Float[Array, "n d"], *, shifted: bool = True) -> Side:
-    """Prepare one variable; data are centred where HSIC does not depend on it.
-
-    Args:
-        kernel: its kernel.
-        x: its samples.
-        shifted: whether a constant may be taken from K. HSIC does not depend on it; dHSIC of three variables does.
-    """
+def side(kernel: AbstractKernel, x: Float[Array, "n d"]) -> Side:
+    """Prepare one variable; data are centred where HSIC does not depend on it."""
     if kernel.stationarity != "none":
         x = x - center(x)
     prepared = kernel.prepare(x)
@@ -78,7 +72,7 @@ def side(kernel: AbstractKernel, x: Float[Array, "n d"], *, shifted: bool = True
     block = kernel.pairwise(some, some)
     one = block[0, -1]  # less one entry first: of constant data all is then exactly 0
     shift = one + jnp.where(jnp.eye(len(block), dtype=bool), 0, block - one).sum() / max(block.size - len(block), 1)
-    return Side(kernel, prepared, kernel.diagonal(x), jax.lax.stop_gradient(shift if shifted else jnp.zeros_like(one)))
+    return Side(kernel, prepared, kernel.diagonal(x), jax.lax.stop_gradient(shift))
 
 
 class Ring(NamedTuple):

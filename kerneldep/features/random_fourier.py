@@ -222,8 +222,9 @@ def _quasi_frequencies(kernel: AbstractKernel, dim: int, num: int, key: Key[Arra
 
 def side_by_side(maps: tuple[AbstractFeatureMap, ...]) -> AbstractFeatureMap:
     """The mean of several maps of one kernel, as one map of all their features."""
-    if all(isinstance(one, Fourier) and one.frequencies.shape == maps[0].frequencies.shape for one in maps):
-        return Fourier(jnp.concatenate([one.frequencies for one in maps]))
+    drawn = [one.frequencies for one in maps if isinstance(one, Fourier)]
+    if len(drawn) == len(maps) and len({len(frequencies) for frequencies in drawn}) == 1:
+        return Fourier(jnp.concatenate(drawn))
     return maps[0] if len(maps) == 1 else Concatenated(maps, (jnp.asarray(1 / len(maps)),) * len(maps))
 
 
