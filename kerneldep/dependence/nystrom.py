@@ -25,7 +25,7 @@ class Nystrom(AbstractFeatureBased):
 
     num_landmarks: int = eqx.field(static=True, default=256)
     sampling: Sampling = eqx.field(static=True, default="uniform")
-    unbiased: bool = eqx.field(static=True, default=False)
+    unbiased: bool = eqx.field(static=True, default=False)  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __check_init__(self) -> None:
         if not isinstance(self.num_landmarks, int) or self.num_landmarks < 1:

@@ -29,7 +29,7 @@ class RandomFourier(AbstractFeatureBased):
     num_features: int = eqx.field(static=True, default=512)
     orthogonal: bool = eqx.field(static=True, default=False)
     quasi: bool = eqx.field(static=True, default=False)
-    unbiased: bool = eqx.field(static=True, default=False)
+    unbiased: bool = eqx.field(static=True, default=False)  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __check_init__(self) -> None:
         if not isinstance(self.num_features, int) or self.num_features < 4 or self.num_features % 4:

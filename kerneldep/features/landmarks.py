@@ -33,7 +33,7 @@ def choose_landmarks(
     - "leverage": with chances proportional to approximate ridge leverage scores, which favour samples that others do
       not represent: ℓ_i = (k_ii − k_iS (K_SS + λp/n)⁻¹ k_Si)/λ, from a uniform pilot sample S of p = `num` samples and
       with λ = (2/num)·Σ_{i > num/2} σ_i(K), the rank-num/2 tail of the pilot's eigenvalues times n/p. This is one level
-      of the recursion of Musco and Musco (2017, algorithms 2 and 3), whose weights do not matter here, as features
+      of the recursion of Musco and Musco (2017), whose weights do not matter here, as features
       depend on the landmarks' span only. Time n·num² + num³.
     - "kmeans++": the first uniform, each further with chances proportional to its squared distance
       k(x, x) − 2k(x, c) + k(c, c) from the nearest landmark in feature space (Arthur and Vassilvitskii 2007; for

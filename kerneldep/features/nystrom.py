@@ -59,7 +59,7 @@ def nystrom(kernel: AbstractKernel, landmarks: ArrayLike, *, jitter: float | Non
     Example:
         >>> from kerneldep.kernels import Polynomial
         >>> kernel, x = Polynomial(degree=2), jnp.arange(6.0)[:, None] / 6
-        >>> phi = nystrom(kernel, x[:3])  # (xx′ + 1)² has three features
+        >>> phi = nystrom(kernel, x[::2])  # (xx′ + 1)² has three features
         >>> bool(jnp.allclose(phi(x) @ phi(x).T, kernel.gram(x), atol=1e-3))
         True
     """

@@ -1,115 +1,183 @@
-"""Exact HSIC: the tiled reduction beside the obvious dense JAX, with the floor and the digits.
+"""Exact HSIC, the U-statistic with two Gaussian kernels: kerneldep beside dense code and other packages."""
 
-    python -m tests.benchmarks.exact_hsic memory N {value,gradient}
-
-prints the peak memory of one call in a process of its own, in MB over what the imports took.
-"""
-
-import pathlib
-import re
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-import kerneldep as kd
-from tests.benchmarks.timing import timed
+from tests.benchmarks.way import Way, data, rows
 
-DIM = 10
+BANDWIDTH = 4.4
+"""About the median distance of ten-dimensional standard normal samples."""
+
+GAMMA = 1 / (2 * BANDWIDTH**2)
+
+NOTE = f"""
+Two Gaussian kernels of bandwidth {BANDWIDTH}, x and y [n, 10]. All give the U-statistic, but: hyppo's statistic is
+HSIC divided by √(HSIC(X,X)·HSIC(Y,Y)) (three sums over the same two matrices), causal-learn's is n² times the
+V-statistic, and comes with a p-value. `floor_s` is what no way over all pairs can beat on this machine: n²
+exponentials (two kernels, each pair once) and 2n²d operations of matrix products, at the rates measured in this run.
+The gradient is by x, y and the bandwidth, in one call that returns no value. KeOps (compiled, OpenMP) has gradients
+through PyTorch only, so none here.
+"""
 
 
-def data(n: int, coupling: float = 0.3) -> tuple[jax.Array, jax.Array, kd.kernels.Gaussian]:
-    """x, y [n, 10] and a Gaussian near the median bandwidth."""
-    key_x, key_y = jax.random.split(jax.random.key(0))
-    x = jax.random.normal(key_x, (n, DIM))
-    return x, coupling * x + jax.random.normal(key_y, (n, DIM)), kd.kernels.Gaussian(4.4)
+def arrays(n: int) -> tuple[Any, Any, Any]:
+    """x, y and the kernel, as kerneldep takes them."""
+    import jax
+    import jax.numpy as jnp
+
+    import kerneldep as kd
+
+    x, y = jax.block_until_ready(tuple(map(jnp.asarray, data(n))))
+    return x, y, kd.kernels.Gaussian(BANDWIDTH)
 
 
-@jax.jit
-def dense(x: jax.Array, y: jax.Array, bandwidth: jax.Array) -> jax.Array:
-    """The obvious way: both Gram matrices, the U-statistic."""
+def value(n: int) -> Callable[[], Any]:
+    """kerneldep, as a user calls it."""
+    import kerneldep as kd
 
-    def gram(z: jax.Array) -> jax.Array:
-        squared = (z * z).sum(1)
-        distances = squared[:, None] + squared[None, :] - 2 * z @ z.T
-        return jnp.exp(-distances / (2 * bandwidth**2)) * (1 - jnp.eye(len(z)))
+    x, y, kernel = arrays(n)
+    return lambda: kd.hsic(x, y, kernel, kernel)
 
-    n = float(len(x))
-    k, l = gram(x), gram(y)
+
+def gradient(n: int) -> Callable[[], Any]:
+    """Its gradient by data and bandwidth."""
+    import jax
+
+    import kerneldep as kd
+
+    x, y, kernel = arrays(n)
+    function = jax.jit(jax.grad(lambda x, y, kernel: kd.hsic(x, y, kernel, kernel), argnums=(0, 1, 2)))
+    return lambda: function(x, y, kernel)
+
+
+def u_statistic(k: Any, l: Any) -> Any:
+    """Song et al. (2012), eq. 5, of Gram matrices with zero diagonals."""
+    n = float(len(k))
     a, b = k.sum(1), l.sum(1)
     return ((k * l).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (a @ b)) / (n * (n - 3))
 
 
-def exponential_rate() -> float:
-    """Exponentials a second on a tile in the cache, on all cores: what no exact Gaussian HSIC can exceed."""
-    tile = jnp.linspace(0.0, 1.0, 1024 * 1024).reshape(1024, 1024)
+def dense_jax(n: int) -> Callable[[], Any]:
+    """The obvious JAX: both Gram matrices, jitted."""
+    import jax
+    import jax.numpy as jnp
 
-    @jax.jit
-    def many(tile: jax.Array) -> jax.Array:
-        return jax.lax.fori_loop(0, 20, lambda _, t: jnp.exp(-t), tile)
+    x, y, _ = arrays(n)
 
-    return 20 * tile.size / timed(many, tile)["min_s"]
+    def gram(z: Any) -> Any:
+        squared = (z * z).sum(1)
+        return jnp.exp(-GAMMA * (squared[:, None] + squared[None, :] - 2 * z @ z.T)) * (1 - jnp.eye(len(z)))
+
+    function = jax.jit(lambda x, y: u_statistic(gram(x), gram(y)))
+    return lambda: function(x, y)
 
 
-def rows(sizes: tuple[int, ...] = (1_000, 4_000, 8_000, 20_000)) -> Iterator[dict[str, Any]]:
-    """A table row for each size and way."""
-    rate = exponential_rate()
-    gradient = jax.jit(jax.grad(lambda x, y, k: kd.hsic(x, y, k, k), argnums=(0, 1, 2)))
-    for n in sizes:
-        x, y, kernel = data(n)
-        floor = n**2 / rate  # two kernels, each pair once
-        ways: dict[str, tuple[Any, tuple[Any, ...]]] = {
-            "kerneldep.hsic": (lambda x, y, k: kd.hsic(x, y, k, k), (x, y, kernel)),
-            "its gradient (x, y, bandwidth)": (gradient, (x, y, kernel)),
+def dense_numpy(n: int) -> Callable[[], Any]:
+    """The same in NumPy."""
+    x, y = data(n)
+
+    def gram(z: np.ndarray) -> np.ndarray:
+        squared = (z * z).sum(1)
+        result = np.exp(np.float32(-GAMMA) * (squared[:, None] + squared[None, :] - 2 * z @ z.T))
+        np.fill_diagonal(result, 0)
+        return result
+
+    return lambda: u_statistic(gram(x), gram(y))
+
+
+def scikit_learn(n: int) -> Callable[[], Any]:
+    """Its Gaussian kernel, and the U-statistic in NumPy."""
+    from sklearn.metrics.pairwise import rbf_kernel
+
+    x, y = data(n)
+
+    def gram(z: np.ndarray) -> np.ndarray:
+        result = rbf_kernel(z, gamma=GAMMA)
+        np.fill_diagonal(result, 0)
+        return result
+
+    return lambda: u_statistic(gram(x), gram(y))
+
+
+def hyppo(n: int) -> Callable[[], Any]:
+    """hyppo's Hsic, the same bandwidth."""
+    from hyppo.independence import Hsic
+
+    x, y = data(n, dtype="float64")
+    return lambda: Hsic(gamma=GAMMA).statistic(x, y)
+
+
+def causal_learn(n: int) -> Callable[[], Any]:
+    """causal-learn's unconditional KCI test: statistic and p-value."""
+    from causallearn.utils.KCI.KCI import KCI_UInd
+
+    x, y = data(n, dtype="float64")
+    test = KCI_UInd(est_width="manual", kwidthx=BANDWIDTH, kwidthy=BANDWIDTH)
+    return lambda: test.compute_pvalue(x, y)[1]
+
+
+def keops(n: int) -> Callable[[], Any]:
+    """KeOps: row sums of K, L and K∘L in one pass over the pairs, no matrix held."""
+    import pykeops
+
+    pykeops.set_verbose(False)
+    from pykeops.numpy import LazyTensor
+
+    x, y = data(n)
+
+    def gram(z: np.ndarray) -> Any:
+        return (-GAMMA * (LazyTensor(z[:, None, :]) - LazyTensor(z[None, :, :])).sqnorm2()).exp()
+
+    def call() -> float:
+        k, l = gram(x), gram(y)
+        a, b, product = k.concat(l).concat(k * l).sum(1).astype(np.float64).T - 1  # less the diagonals
+        return (product.sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (a @ b)) / (n * (n - 3))
+
+    return call
+
+
+WAYS = {
+    "kerneldep": Way(value, (1_000, 4_000, 10_000, 20_000, 50_000)),
+    "kerneldep, gradient": Way(gradient, (1_000, 4_000, 10_000, 20_000, 50_000)),
+    "dense JAX, jitted": Way(dense_jax, (1_000, 4_000, 10_000)),
+    "dense NumPy": Way(dense_numpy, (1_000, 4_000)),
+    "scikit-learn and NumPy": Way(scikit_learn, (1_000, 4_000, 10_000), peer=True),
+    "KeOps": Way(keops, (1_000, 4_000, 10_000, 20_000), peer=True, remark="first_s may include a C++ compiler"),
+    "hyppo": Way(hyppo, (1_000, 4_000, 10_000), peer=True, dtype="float64", remark="HSIC(X,Y) as a correlation"),
+    "causal-learn": Way(causal_learn, (1_000, 4_000), peer=True, dtype="float64", remark="n² × V-statistic; p-value"),
+}
+
+
+def tables(peers: str | None) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Times, memory and values; and how they grow."""
+    from tests.benchmarks.machine import exponential_rate, product_rate
+
+    found = []
+    for row in rows("exact_hsic", WAYS, peers):
+        floor = row["n"] ** 2 * (1 / exponential_rate() + 2 * 10 / product_rate())
+        over = row["median_s"] / floor if "median_s" in row else None
+        found.append(row | {"floor_s": floor, "over_floor": over})
+    yield "exact_hsic", found
+    yield "exact_hsic_growth", list(growth(found))
+
+
+def growth(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Exponents of n fitted to each way's times and peaks from n = 4,000 on."""
+    for way in WAYS:
+        large = [row for row in found if row["way"] == way and row["n"] >= 4_000 and "median_s" in row]
+        if len(large) < 2:
+            continue
+        sizes = np.log([row["n"] for row in large])
+        time, memory = (
+            float(np.polyfit(sizes, np.log([max(row[name], 1e-9) for row in large]), 1)[0])
+            for name in ("median_s", "peak_mb")
+        )
+        yield {
+            "way": way,
+            "sizes": len(large),
+            "largest_n": max(row["n"] for row in large),
+            "time_exponent": time,
+            "memory_exponent": memory,
         }
-        if n <= 8_000:
-            ways["dense, jitted"] = (dense, (x, y, kernel.bandwidth))
-        for way, (function, arguments) in ways.items():
-            yield {"n": n, "way": way, **timed(function, *arguments), "floor_s": floor}
-
-
-def digits(n: int = 4_000) -> Iterator[dict[str, Any]]:
-    """float32 against float64, relative to √(HSIC(X,X)HSIC(Y,Y)), for dependent and independent data."""
-    for coupling in (0.3, 0.0):
-        x, y, kernel = data(n, coupling)
-        values = {"kerneldep.hsic": float(kd.hsic(x, y, kernel, kernel)), "dense, jitted": float(dense(x, y, 4.4))}
-        with jax.enable_x64(True):
-            x64, y64, k64 = np.asarray(x, np.float64), np.asarray(y, np.float64), kd.kernels.Gaussian(4.4)
-            exact = float(kd.hsic(x64, y64, k64, k64))
-            scale = float(jnp.sqrt(kd.hsic(x64, x64, k64, k64) * kd.hsic(y64, y64, k64, k64)))
-        for way, value in values.items():
-            yield {"n": n, "coupling": coupling, "way": way, "relative_error": abs(value - exact) / scale}
-
-
-def memory(n: int, what: str) -> float:
-    """Peak memory of a call in a process of its own, MB over the imports."""
-    command = [sys.executable, "-m", "tests.benchmarks.exact_hsic", "memory", str(n), what]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def _peak() -> float:
-    """This process's own peak resident memory so far in MB (Linux; getrusage's would include the parent's)."""
-    status = pathlib.Path("/proc/self/status").read_text()
-    return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 2**10
-
-
-def _measure_memory(n: int, what: str) -> None:
-    jnp.zeros(1).block_until_ready()  # the backend counts among the imports
-    before = _peak()
-    x, y, kernel = data(n)
-
-    def value(x: jax.Array) -> jax.Array:
-        return kd.hsic(x, y, kernel, kernel)
-
-    jax.block_until_ready((value if what == "value" else jax.jit(jax.grad(value)))(x))
-    print(_peak() - before)
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 4 or sys.argv[1] != "memory":
-        raise SystemExit(__doc__)
-    _measure_memory(int(sys.argv[2]), sys.argv[3])

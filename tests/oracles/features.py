@@ -14,7 +14,7 @@ def ridge_leverage_scores(k: np.ndarray, ridge: float) -> np.ndarray:
 
 
 def leverage_from_pilot(k: np.ndarray, pilot: list[int], ridge: float) -> np.ndarray:
-    """(k_ii − k_iS (K_SS + λp/n)⁻¹ k_Si)/λ: Musco and Musco (2017), eq. 6, with S a uniform sample of weight √(n/p)."""
+    """(k_ii − k_iS (K_SS + λp/n)⁻¹ k_Si)/λ: Musco and Musco (2017) with S a uniform sample of weight √(n/p)."""
     n, p = len(k), len(pilot)
     inner = np.linalg.inv(k[np.ix_(pilot, pilot)] + ridge * p / n * np.eye(p))
     return np.array([(k[i, i] - k[i, pilot] @ inner @ k[pilot, i]) / ridge for i in range(n)])
