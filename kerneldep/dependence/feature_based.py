@@ -1,10 +1,12 @@
 """Estimators on explicit features: HSIC of K = ΦΦᵀ and L = ΨΨᵀ, linear in n."""
 
 import abc
+from collections.abc import Callable
 from typing import ClassVar
 
 import equinox as eqx
 import jax
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key, Scalar
 
 from ..features import AbstractFeatureMap
@@ -12,7 +14,8 @@ from ..features.random_fourier import side_by_side
 from ..kernels import AbstractKernel
 from ..kernels.tiles import center
 from .estimator import AbstractEstimator, Triple
-from .feature_sums import FeatureSums, biased_feature_statistic, feature_sums, unbiased_feature_statistic
+from .feature_sums import FeatureSums, biased_feature_statistic, unbiased_feature_statistic
+from .sharded import feature_sums
 
 
 class FeatureDraws(eqx.Module):
@@ -40,6 +43,12 @@ class FeatureSide(eqx.Module):
 
     x: Float[Array, "n d"]
     draws: FeatureDraws
+    mesh: Mesh | None = eqx.field(static=True, default=None)
+    """The devices its samples are spread over (see `sharded`)."""
+
+    def on(self, mesh: Mesh) -> "FeatureSide":
+        """The same, spread over the devices of a mesh."""
+        return FeatureSide(self.x, self.draws, mesh)
 
 
 class AbstractFeatureBased(AbstractEstimator):
@@ -77,26 +86,17 @@ class AbstractFeatureBased(AbstractEstimator):
 
     def statistic(self, prepared: tuple[FeatureSide, FeatureSide]) -> Scalar:
         """The estimate of HSIC(X, Y)."""
-        of_x, of_y = (side.draws for side in prepared)
-        (sums,) = feature_sums(
-            lambda tile: ((of_x.features(tile[0]), of_y.features(tile[1])),), (prepared[0].x, prepared[1].x)
-        )
+        (sums,) = _sums(joint_pair, prepared)
         return feature_statistic(sums, self.unbiased)
 
     def triple(self, prepared: tuple[FeatureSide, FeatureSide]) -> Triple:
         """HSIC(X, Y), HSIC(X, X), HSIC(Y, Y)."""
-        of_x, of_y = (side.draws for side in prepared)
-
-        def features(tile: tuple[Array, Array]) -> tuple[tuple[Array, Array], ...]:
-            return feature_pairs(of_x, of_y, *tile)
-
-        sums = feature_sums(features, (prepared[0].x, prepared[1].x))
-        return Triple(*(feature_statistic(one, self.unbiased) for one in sums))
+        return Triple(*(feature_statistic(one, self.unbiased) for one in _sums(feature_pairs, prepared)))
 
     def permuted(self, prepared: tuple[FeatureSide, FeatureSide], permutation: Int[Array, " n"]) -> Scalar:
         """The estimate with y permuted."""
         of_x, of_y = prepared
-        return self.statistic((of_x, FeatureSide(of_y.x[permutation], of_y.draws)))
+        return self.statistic((of_x, FeatureSide(of_y.x[permutation], of_y.draws, of_y.mesh)))
 
 
 @eqx.filter_jit
@@ -104,9 +104,22 @@ def _centred(kernel: AbstractKernel, x: Float[Array, "n d"]) -> Float[Array, "n 
     return x - center(x) if kernel.stationarity != "none" else x  # phases ωᵀx of small x keep their digits
 
 
-def feature_pairs(of_x: FeatureDraws, of_y: FeatureDraws, x: Array, y: Array) -> tuple[tuple[Array, Array], ...]:
-    """The pairs of feature matrices whose HSICs are those of (X, Y), (X, X) and (Y, Y)."""
-    return (of_x.features(x), of_y.features(y)), of_x.halves(x), of_y.halves(y)
+Pairs = tuple[tuple[Array, Array], ...]
+
+
+def joint_pair(of_x: FeatureDraws, of_y: FeatureDraws, samples: tuple[Array, Array]) -> Pairs:
+    """The pair of feature matrices whose HSIC is that of (X, Y)."""
+    return ((of_x.features(samples[0]), of_y.features(samples[1])),)
+
+
+def feature_pairs(of_x: FeatureDraws, of_y: FeatureDraws, samples: tuple[Array, Array]) -> Pairs:
+    """Those whose HSICs are those of (X, Y), (X, X) and (Y, Y)."""
+    return *joint_pair(of_x, of_y, samples), of_x.halves(samples[0]), of_y.halves(samples[1])
+
+
+def _sums(pairs: Callable[..., Pairs], prepared: tuple[FeatureSide, FeatureSide]) -> tuple[FeatureSums, ...]:
+    of_x, of_y = prepared
+    return feature_sums(eqx.Partial(pairs, of_x.draws, of_y.draws), (of_x.x, of_y.x), of_x.mesh)
 
 
 def feature_statistic(sums: FeatureSums, unbiased: bool) -> Scalar:

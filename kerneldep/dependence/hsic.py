@@ -3,6 +3,7 @@
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key, PyTree, Scalar
 
@@ -83,9 +84,11 @@ def prepared(
     _check.same_length(x, y, estimator.min_samples, type(estimator).__name__)
     if estimator.random:
         key = _check.random_key(key, f"the estimator {type(estimator).__name__}")
-    if mesh is not None:
+    if mesh is None:
+        x = guard.on(x)
+    else:  # a run-time check moves what it is attached to onto one device: here a number
         x, y = placed(x, mesh), placed(y, mesh)
-    x = guard.on(x)
+        x = x + guard.on(jnp.zeros((), x.dtype))
     kernel_x = Gaussian(median_distance(x)) if kernel_x is None else kernel_x
     kernel_y = Gaussian(median_distance(y)) if kernel_y is None else kernel_y
     sides = estimator.prepare(kernel_x, kernel_y, x, y, key=key)

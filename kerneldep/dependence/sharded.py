@@ -16,6 +16,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int, PyTree
 
 from .._check import is_traced
+from .feature_sums import Features, FeatureSums, approximate_centers, moments_about
+from .feature_sums import feature_sums as features_on_one_device
 from .tiled import TILE, GramSums, Side, meet, ring
 from .tiled import gram_sums as on_one_device
 
@@ -67,6 +69,33 @@ def gram_sums(sides: tuple[Side, ...], groups: tuple[tuple[int, ...], ...], tile
         on_each, mesh=mesh, in_specs=(everywhere, samples, samples), out_specs=(everywhere, samples), check_vma=False
     )(parameters, jax.tree.map(lambda leaf: spread(leaf, mesh), leaves), spread(index, mesh))
     return GramSums(tuple(products), tuple(row[:n] for row in rows), tuple(one.diagonal - one.shift for one in sides))
+
+
+def feature_sums(features: Features, samples: PyTree[Array], mesh: Mesh | None) -> tuple[FeatureSums, ...]:
+    """`feature_sums.feature_sums`, on one device or spread over those of a mesh, each with its share of the samples.
+
+    Args:
+        features: maps a tile of the samples to pairs (φ [t, D], ψ [t, E]); a pytree (`eqx.Partial`) if there is a mesh.
+        samples: pytree of arrays with leading axis n.
+        mesh: the devices; None for one.
+    """
+    if mesh is None or mesh.size == 1:
+        return features_on_one_device(features, samples)
+    n = len(jax.tree.leaves(samples)[0])
+    share = -(-n // mesh.size)
+    centers = approximate_centers(features, samples)
+    parameters, static = eqx.partition((features, centers), eqx.is_array)
+
+    def on_each(parameters: Any, samples: Any) -> Any:
+        features, centers = eqx.combine(parameters, static)
+        count = jnp.clip(n - jax.lax.axis_index(mesh.axis_names) * share, 0, share)
+        return jax.lax.psum(moments_about(centers, features, samples, count=count), mesh.axis_names)
+
+    everywhere = PartitionSpec()
+    moments = jax.shard_map(
+        on_each, mesh=mesh, in_specs=(everywhere, samples_over(mesh)), out_specs=everywhere, check_vma=False
+    )(parameters, jax.tree.map(lambda leaf: spread(leaf, mesh), samples))
+    return tuple(FeatureSums(*both) for both in zip(centers, moments, strict=True))
 
 
 def _without_points(one: Side) -> tuple[Side, PyTree[Array]]:

@@ -224,7 +224,7 @@ class HSICState(eqx.Module):
 @eqx.filter_jit
 def _updated(state: HSICState, x: Float[Array, "t d"], y: Float[Array, "t e"], count: Int[Array, ""]) -> HSICState:
     def features(tile: tuple[Array, Array]) -> tuple[tuple[Array, Array], ...]:
-        return feature_pairs(state.of_x, state.of_y, *tile)[: len(state.sums)]
+        return feature_pairs(state.of_x, state.of_y, tile)[: len(state.sums)]
 
     centers = approximate_centers(features, (x, y))
     moments = moments_about(centers, features, (x, y), count=count)
