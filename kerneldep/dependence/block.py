@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int, Key, Scalar
 
 from ..kernels import AbstractKernel
 from .estimator import AbstractEstimator, Triple
-from .exact import Unbiased
+from .exact import Unbiased, sides
 from .tiled import Side
 
 _UNBIASED = Unbiased()
@@ -47,7 +47,7 @@ class Block(AbstractEstimator):
         key: Key[Array, ""] | None = None,
     ) -> tuple[Side, Side]:
         """Both variables."""
-        return _UNBIASED.prepare(kernel_x, kernel_y, x, y)
+        return sides(kernel_x, kernel_y, x, y)
 
     def statistic(self, prepared: tuple[Side, Side]) -> Scalar:
         """HSIC(X, Y)."""

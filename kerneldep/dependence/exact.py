@@ -6,14 +6,24 @@ from typing import ClassVar
 import equinox as eqx
 from jaxtyping import Array, Float, Int, Key, Scalar
 
+from ..features.random_fourier import finite_features
 from ..kernels import AbstractKernel
 from .estimator import AbstractEstimator, Triple
+from .feature_based import FeatureDraws, FeatureSide, feature_estimate, feature_side, feature_triple
 from .sharded import gram_sums
 from .tiled import GramSums, Side, side
 
+Prepared = tuple[Side, Side] | tuple[FeatureSide, FeatureSide]
+
 
 class AbstractExact(AbstractEstimator):
-    """An estimator that is a formula in the sums over both Gram matrices."""
+    """An estimator that is a formula in the sums over both Gram matrices.
+
+    Linear and cosine kernels, and weighted sums of them, have as many features as the data have dimensions. Where both
+    kernels are such and n is large beside d and e, sums over features give the same in time n(d² + de + e²).
+    """
+
+    unbiased: ClassVar[bool]
 
     @abc.abstractmethod
     def from_sums(self, sums: GramSums, which: int, pair: tuple[int, int]) -> Scalar:
@@ -27,29 +37,43 @@ class AbstractExact(AbstractEstimator):
         y: Float[Array, "n e"],
         *,
         key: Key[Array, ""] | None = None,
-    ) -> tuple[Side, Side]:
-        """Both variables, ready for tiles."""
-        return _prepare(kernel_x, kernel_y, x, y)
+    ) -> Prepared:
+        """Both variables, ready for tiles, or with their finite features where those cost less."""
+        d, e = x.shape[1], y.shape[1]
+        if d**2 + d * e + e**2 <= len(x) * (d + e) // 4:
+            maps = finite_features(kernel_x, d), finite_features(kernel_y, e)
+            if maps[0] is not None and maps[1] is not None:
+                kernels = (kernel_x, kernel_y)
+                return tuple(
+                    feature_side(kernel, samples, FeatureDraws((one,)))
+                    for kernel, samples, one in zip(kernels, (x, y), maps, strict=True)
+                )
+        return sides(kernel_x, kernel_y, x, y)
 
-    def statistic(self, prepared: tuple[Side, Side]) -> Scalar:
+    def statistic(self, prepared: Prepared) -> Scalar:
         """HSIC(X, Y)."""
+        if isinstance(prepared[0], FeatureSide):
+            return feature_estimate(prepared, self.unbiased)
         return self.from_sums(gram_sums(prepared, ((0, 1),)), 0, (0, 1))
 
-    def triple(self, prepared: tuple[Side, Side]) -> Triple:
+    def triple(self, prepared: Prepared) -> Triple:
         """HSIC(X, Y), HSIC(X, X), HSIC(Y, Y) from one pass over the tiles."""
+        if isinstance(prepared[0], FeatureSide):
+            return feature_triple(prepared, self.unbiased)
         pairs = ((0, 1), (0, 0), (1, 1))
         sums = gram_sums(prepared, pairs)
         return Triple(*(self.from_sums(sums, which, pair) for which, pair in enumerate(pairs)))
 
-    def permuted(self, prepared: tuple[Side, Side], permutation: Int[Array, " n"]) -> Scalar:
+    def permuted(self, prepared: Prepared, permutation: Int[Array, " n"]) -> Scalar:
         """HSIC(X, Y) with y permuted."""
         return self.statistic((prepared[0], prepared[1].permuted(permutation)))
 
 
 @eqx.filter_jit
-def _prepare(
+def sides(
     kernel_x: AbstractKernel, kernel_y: AbstractKernel, x: Float[Array, "n d"], y: Float[Array, "n e"]
 ) -> tuple[Side, Side]:
+    """Both variables, ready for tiles."""
     return side(kernel_x, x), side(kernel_y, y)
 
 
@@ -61,6 +85,7 @@ class Biased(AbstractExact):
     """
 
     min_samples: ClassVar[int] = 2
+    unbiased: ClassVar[bool] = False
 
     def from_sums(self, sums: GramSums, which: int, pair: tuple[int, int]) -> Scalar:
         """The V-statistic."""
@@ -75,6 +100,7 @@ class Unbiased(AbstractExact):
     """
 
     min_samples: ClassVar[int] = 4
+    unbiased: ClassVar[bool] = True
 
     def from_sums(self, sums: GramSums, which: int, pair: tuple[int, int]) -> Scalar:
         """The U-statistic."""

@@ -50,6 +50,10 @@ class FeatureSide(eqx.Module):
         """The same, spread over the devices of a mesh."""
         return FeatureSide(self.x, self.draws, mesh)
 
+    def permuted(self, permutation: Int[Array, " n"]) -> "FeatureSide":
+        """The same samples in another order."""
+        return FeatureSide(self.x[permutation], self.draws, self.mesh)
+
 
 class AbstractFeatureBased(AbstractEstimator):
     """The V- or U-statistic of explicit features, from one pass over the samples.
@@ -86,17 +90,20 @@ class AbstractFeatureBased(AbstractEstimator):
 
     def statistic(self, prepared: tuple[FeatureSide, FeatureSide]) -> Scalar:
         """The estimate of HSIC(X, Y)."""
-        (sums,) = _sums(joint_pair, prepared)
-        return feature_statistic(sums, self.unbiased)
+        return feature_estimate(prepared, self.unbiased)
 
     def triple(self, prepared: tuple[FeatureSide, FeatureSide]) -> Triple:
         """HSIC(X, Y), HSIC(X, X), HSIC(Y, Y)."""
-        return Triple(*(feature_statistic(one, self.unbiased) for one in _sums(feature_pairs, prepared)))
+        return feature_triple(prepared, self.unbiased)
 
     def permuted(self, prepared: tuple[FeatureSide, FeatureSide], permutation: Int[Array, " n"]) -> Scalar:
         """The estimate with y permuted."""
-        of_x, of_y = prepared
-        return self.statistic((of_x, FeatureSide(of_y.x[permutation], of_y.draws, of_y.mesh)))
+        return self.statistic((prepared[0], prepared[1].permuted(permutation)))
+
+
+def feature_side(kernel: AbstractKernel, x: Float[Array, "n d"], draws: FeatureDraws) -> FeatureSide:
+    """Samples with features that do not depend on them."""
+    return FeatureSide(_centred(kernel, x), draws)
 
 
 @eqx.filter_jit
@@ -125,3 +132,14 @@ def _sums(pairs: Callable[..., Pairs], prepared: tuple[FeatureSide, FeatureSide]
 def feature_statistic(sums: FeatureSums, unbiased: bool) -> Scalar:
     """The U- or the V-statistic."""
     return (unbiased_feature_statistic if unbiased else biased_feature_statistic)(sums)
+
+
+def feature_estimate(prepared: tuple[FeatureSide, FeatureSide], unbiased: bool) -> Scalar:
+    """HSIC(X, Y) of the features."""
+    (sums,) = _sums(joint_pair, prepared)
+    return feature_statistic(sums, unbiased)
+
+
+def feature_triple(prepared: tuple[FeatureSide, FeatureSide], unbiased: bool) -> Triple:
+    """HSIC(X, Y), HSIC(X, X), HSIC(Y, Y) of the features."""
+    return Triple(*(feature_statistic(one, unbiased) for one in _sums(feature_pairs, prepared)))

@@ -76,6 +76,21 @@ def prepared(
     mesh: Mesh | None = None,
 ) -> PyTree:
     """What the estimator makes of two paired samples, checked, with default kernels filled in."""
+    kernel_x, kernel_y, x, y, key = checked(x, y, kernel_x, kernel_y, estimator, key, mesh)
+    sides = estimator.prepare(kernel_x, kernel_y, x, y, key=key)
+    return sides if mesh is None else tuple(one.on(mesh) for one in sides)
+
+
+def checked(
+    x: ArrayLike,
+    y: ArrayLike,
+    kernel_x: AbstractKernel | None,
+    kernel_y: AbstractKernel | None,
+    estimator: AbstractEstimator,
+    key: Key[Array, ""] | None,
+    mesh: Mesh | None = None,
+) -> tuple[AbstractKernel, AbstractKernel, Float[Array, "n d"], Float[Array, "n e"], Key[Array, ""] | None]:
+    """Kernels, samples and key of a public call, checked, with default kernels filled in."""
     if not isinstance(estimator, AbstractEstimator):
         raise TypeError(f"estimator is {estimator!r}: an estimator such as Unbiased() is needed.")
     guard = _check.Guard()
@@ -91,8 +106,7 @@ def prepared(
         x = x + guard.on(jnp.zeros((), x.dtype))
     kernel_x = Gaussian(median_distance(x)) if kernel_x is None else kernel_x
     kernel_y = Gaussian(median_distance(y)) if kernel_y is None else kernel_y
-    sides = estimator.prepare(kernel_x, kernel_y, x, y, key=key)
-    return sides if mesh is None else tuple(one.on(mesh) for one in sides)
+    return kernel_x, kernel_y, x, y, key
 
 
 def _samples(values: ArrayLike, name: str, kernel: AbstractKernel | None, guard: _check.Guard) -> Float[Array, "n d"]:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, Key, Scalar
 
 from ..kernels import AbstractKernel
 from .estimator import AbstractEstimator, Triple
-from .exact import Unbiased
+from .exact import sides
 from .tiled import Side, matched
 
 
@@ -43,7 +43,7 @@ class Incomplete(AbstractEstimator):
         key: Key[Array, ""] | None = None,
     ) -> tuple[Side, Side]:
         """Both variables."""
-        return Unbiased().prepare(kernel_x, kernel_y, x, y)
+        return sides(kernel_x, kernel_y, x, y)
 
     def statistic(self, prepared: tuple[Side, Side]) -> Scalar:
         """HSIC(X, Y)."""

@@ -9,8 +9,8 @@ from jaxtyping import Array, Float, Scalar
 from .._check import ArrayLike
 from ..kernels import AbstractKernel
 from .block import Block
-from .exact import Unbiased
-from .hsic import prepared
+from .exact import Unbiased, sides
+from .hsic import checked
 from .tiled import Side, gram_sums, map_rows
 
 
@@ -56,7 +56,8 @@ def hsic_variance(
             raise ValueError(f"Block({estimator.size}) makes fewer than two blocks of {jnp.shape(x)[0]} samples.")
     elif not isinstance(estimator, Unbiased):
         raise TypeError(f"estimator is {estimator!r}: a variance is known for Unbiased() and Block(size).")
-    return _variance(estimator, prepared(x, y, kernel_x, kernel_y, estimator, None))
+    *arguments, _ = checked(x, y, kernel_x, kernel_y, estimator, None)
+    return _variance(estimator, sides(*arguments))
 
 
 @eqx.filter_jit

@@ -152,10 +152,8 @@ def random_fourier(
     shares = iter(pairs // len(drawn) + (t < pairs % len(drawn)) for t in range(len(drawn)))
     maps = []
     for (term, _), subkey in zip(terms, jax.random.split(key, len(terms)), strict=True):
-        if isinstance(term, Linear):
-            maps.append(Finite(_unchanged, dim))
-        elif isinstance(term, Cosine):
-            maps.append(Finite(term.prepare, dim))
+        if isinstance(term, Linear | Cosine):
+            maps.append(_own_features(term, dim))
         elif isinstance(term, Deep):
             width = jax.eval_shape(term.network, jax.ShapeDtypeStruct((dim,), float)).shape[0]
             options = {"orthogonal": orthogonal, "quasi": quasi}
@@ -167,6 +165,18 @@ def random_fourier(
     if len(maps) == 1 and not isinstance(kernel, Scaled):
         return maps[0]
     return Concatenated(tuple(maps), tuple(weight for _, weight in terms))
+
+
+def finite_features(kernel: AbstractKernel, dim: int) -> AbstractFeatureMap | None:
+    """The exact features of a weighted sum of linear and cosine kernels; None for any other."""
+    terms = _terms(kernel)
+    if not all(isinstance(term, Linear | Cosine) for term, _ in terms):
+        return None
+    return Concatenated(tuple(_own_features(term, dim) for term, _ in terms), tuple(weight for _, weight in terms))
+
+
+def _own_features(term: AbstractKernel, dim: int) -> Finite:
+    return Finite(term.prepare if isinstance(term, Cosine) else _unchanged, dim)
 
 
 def _unchanged(x: Array) -> Array:  # a named function, so that compiled code is found again

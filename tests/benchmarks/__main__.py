@@ -1,65 +1,79 @@
-"""Run the benchmarks and write their tables: `python -m tests.benchmarks [--record]`."""
+"""Run the benchmarks and write their tables: `python -m tests.benchmarks [--peers PYTHON] [--only NAME] [--record]`."""
 
 import argparse
+import datetime
 import os
 import pathlib
-import platform
+import time
+from collections.abc import Callable
 
-import jax
 import pandas as pd
 
-from tests.benchmarks import convolution, exact_hsic
+from tests.benchmarks import (
+    agreement,
+    alignment,
+    convolution,
+    defaults,
+    digits,
+    distance_covariance,
+    exact_hsic,
+    feature_hsic,
+)
+from tests.benchmarks.machine import environment
+from tests.benchmarks.report import readme
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
 
-
-def markdown(table: pd.DataFrame) -> str:
-    """A Markdown table."""
-    cells = [
-        [f"{value:.3g}" if isinstance(value, float) else str(value) for value in row]
-        for row in table.to_numpy().tolist()
-    ]
-    lines = [list(table.columns), ["---"] * len(table.columns), *cells]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+TOPICS: dict[str, Callable] = {
+    "exact_hsic": exact_hsic.tables,
+    "defaults": defaults.tables,
+    "feature_hsic": feature_hsic.tables,
+    "distance_covariance": distance_covariance.tables,
+    "alignment": alignment.tables,
+    "digits": digits.tables,
+    "agreement": agreement.tables,
+    "convolution": convolution.tables,
+    "digits_100k": lambda peers: digits.tables(peers, 100_000),
+}
+APART = ("digits_100k",)
+"""What takes minutes: only when asked for."""
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--peers", help="interpreter of an environment with peers.lock; without it, no peers")
+    parser.add_argument("--only", choices=TOPICS, nargs="+", help="these topics; the other tables stay as they are")
     parser.add_argument("--record", action="store_true", help="update the committed tables")
     arguments = parser.parse_args()
     folder = HERE / "records" if arguments.record else ROOT / "results" / "benchmarks"
     folder.mkdir(parents=True, exist_ok=True)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, {jax.devices()[0].device_kind}, jax {jax.__version__}"
-    times = pd.DataFrame(exact_hsic.rows())
-    pivot = times.pivot(index="n", columns="way", values="median_s")
-    ratio = (pivot["dense, jitted"] / pivot["kerneldep.hsic"]).dropna()
-    peaks = pd.DataFrame(
-        {"n": n, "what": what, "peak_mb_over_import": exact_hsic.memory(n, what)}
-        for n in (5_000, 20_000)
-        for what in ("value", "gradient")
-    )
-    tables = {
-        "exact_hsic_time": times,
-        "exact_hsic_digits": pd.DataFrame(exact_hsic.digits()),
-        "exact_hsic_memory": peaks,
-        "convolution": pd.DataFrame(convolution.rows()),
-    }
-    text = [
-        "# Benchmarks\n",
-        f"Made by `python -m tests.benchmarks --record` on: {machine}, float32, d = {exact_hsic.DIM}. "
-        "`first_s` includes compilation; the rest are medians and extremes of 5 calls, `block_until_ready`. "
-        "`floor_s` is n² exponentials (two Gaussians, each pair once) at the rate measured on a tile in the cache.\n",
-        "Times of the dense version over those of `kerneldep.hsic`, in one process: "
-        + ", ".join(f"{value:.1f} at n = {n:,}" for n, value in ratio.items())
-        + ".\n",
-    ]
-    for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.4g")
-        text += [f"## {name}\n", markdown(table) + "\n"]
-    (folder / "README.md").write_text("\n".join(text))
-    print("\n".join(text))
+    for topic in arguments.only or [topic for topic in TOPICS if topic not in APART]:
+        load, start = os.getloadavg()[0], time.perf_counter()
+        for name, rows in TOPICS[topic](arguments.peers):
+            pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False, float_format="%.7g")
+        run = {
+            "topic": topic,
+            "date": datetime.date.today().isoformat(),
+            "load_average_before": round(load, 2),
+            "minutes": round((time.perf_counter() - start) / 60, 1),
+            "peers": "yes" if arguments.peers else "no",
+        }
+        note(folder / "runs.csv", pd.DataFrame([run]))
+    note(folder / "environment.csv", pd.DataFrame(environment(arguments.peers).items(), columns=["what", "which"]))
+    text = readme(folder)
+    (folder / "README.md").write_text(text)
+    print(text)
+
+
+def note(path: pathlib.Path, rows: pd.DataFrame) -> None:
+    """Put rows into a table in place of those with the same first entry."""
+    key = rows.columns[0]
+    if path.exists():
+        before = pd.read_csv(path)
+        rows = pd.concat([before[~before[key].isin(rows[key])], rows])
+    rows.to_csv(path, index=False)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,14 @@ from tests.benchmarks.exact_hsic import BANDWIDTH, GAMMA, u_statistic
 from tests.benchmarks.way import Way, data, measured
 
 NOTE = """
-400 paired samples x, y [n, 10], the first columns of both for what is univariate, z = the next column; for two-sample
-measures x and the first 300 rows of y. All in float64, Gaussian kernels of one bandwidth. `relative_difference` is
-kerneldep's value over the other, less 1. Where definitions differ, the first row shows by how much, and a second what
-in kerneldep is the same number.
+400 paired samples x, y [n, 10]; their first columns for what is univariate, z = the sum of x's first two columns; for
+two-sample measures x and the first 300 rows of y. All in float64, Gaussian kernels of one bandwidth.
+`relative_difference` is kerneldep's value over the other, less 1. Where definitions differ, the first row shows by how
+much, and a second what in kerneldep is the same number.
 """
 N, M = 400, 300
 RESCALED = 2 * N**2 * M**2 / (N + M) ** 4
-"""hyppo's factor between its two-sample statistics and its correlations with the samples' labels."""
+"""hyppo's factor between two-sample statistics and dependence of the pooled samples on their labels."""
 
 
 class Pair(NamedTuple):
@@ -34,6 +34,11 @@ def samples() -> tuple[np.ndarray, np.ndarray]:
     return data(N, dtype="float64")
 
 
+def standardised(z: np.ndarray) -> np.ndarray:
+    """Columns of mean 0 and variance 1."""
+    return (z - z.mean(0)) / z.std(0, ddof=1)
+
+
 def own(n: int) -> Callable[[], Any]:
     """kerneldep's numbers."""
     del n
@@ -46,7 +51,7 @@ def own(n: int) -> Callable[[], Any]:
     return lambda: {
         "hsic": kd.hsic(x, y, k, k),
         "hsic biased": kd.hsic(x, y, k, k, estimator=biased),
-        "n² hsic biased": N**2 * kd.hsic(x, y, k, k, estimator=biased),
+        "n² hsic standardised": N**2 * kd.hsic(standardised(x), standardised(y), k, k, estimator=biased),
         "cka": kd.cka(x, y, k, k),
         "cka linear biased": kd.cka(x, y, linear, linear, estimator=biased),
         "dcov": covariance(x, y),
@@ -59,14 +64,14 @@ def own(n: int) -> Callable[[], Any]:
         "dcor root": correlation(x, y) ** 0.5,
         "dcor unbiased": correlation(x, y, estimator=unbiased),
         "dcor univariate unbiased": correlation(x[:, 0], y[:, 0], estimator=unbiased),
-        "pdcor": kd.dependence.partial_distance_correlation(x[:, 0], y[:, 0], x[:, 1]),
+        "pdcor": kd.dependence.partial_distance_correlation(x[:, 0], y[:, 0], x[:, :2].sum(1)),
         "energy biased": kd.energy_distance(x, y[:M], estimator=biased),
         "energy": kd.energy_distance(x, y[:M]),
         "energy univariate biased": kd.energy_distance(x[:, 0], y[:M, 0], estimator=biased),
         "mmd": kd.mmd_squared(x, y[:M], k),
         "mmd biased": kd.mmd_squared(x, y[:M], k, estimator=biased),
         "mmd rescaled": RESCALED * kd.cka(pooled, labels, k, label),
-        "energy rescaled": RESCALED * correlation(pooled, labels, estimator=unbiased),
+        "energy rescaled": covariance(pooled, labels, estimator=unbiased) / RESCALED,
     }
 
 
@@ -84,7 +89,7 @@ def others(n: int) -> Callable[[], Any]:
 
     pykeops.set_verbose(False)
     x, y = samples()
-    u, v, w = x[:, 0], y[:, 0], x[:, 1]
+    u, v, w = x[:, 0], y[:, 0], x[:, :2].sum(1)
     off = 1 - np.eye(N)
 
     def keops(z: np.ndarray) -> Any:
@@ -95,9 +100,11 @@ def others(n: int) -> Callable[[], Any]:
         return (k * l).sum() / (np.linalg.norm(k) * np.linalg.norm(l))
 
     def discrepancy() -> float:
-        return rbf_kernel(x, gamma=GAMMA).mean() + rbf_kernel(y[:M], gamma=GAMMA).mean() - 2 * rbf_kernel(
-            x, y[:M], gamma=GAMMA
-        ).mean()
+        return (
+            rbf_kernel(x, gamma=GAMMA).mean()
+            + rbf_kernel(y[:M], gamma=GAMMA).mean()
+            - 2 * rbf_kernel(x, y[:M], gamma=GAMMA).mean()
+        )
 
     def passes() -> float:
         k, l = keops(x), keops(y)
@@ -138,8 +145,8 @@ PAIRS = (
     Pair("HSIC, U-statistic", "KeOps", "hsic", "keops hsic"),
     Pair("HSIC, U-statistic", "hyppo", "hsic", "hyppo hsic", "not HSIC: a correlation of kernels"),
     Pair("CKA, U-statistics", "hyppo", "cka", "hyppo hsic", "is what hyppo calls Hsic"),
-    Pair("HSIC, V-statistic", "causal-learn", "hsic biased", "causal-learn", "theirs is not divided by n²"),
-    Pair("n² HSIC, V-statistic", "causal-learn", "n² hsic biased", "causal-learn"),
+    Pair("HSIC, V-statistic", "causal-learn", "hsic biased", "causal-learn", "times n², columns standardised first"),
+    Pair("n² HSIC, V, of standardised columns", "causal-learn", "n² hsic standardised", "causal-learn"),
     Pair("CKA, linear, V-statistics", "scikit-learn, NumPy", "cka linear biased", "sklearn cka"),
     Pair("dCov², V-statistic", "dcor", "dcov", "dcov"),
     Pair("dCov², U-statistic", "dcor", "dcov unbiased", "dcov unbiased"),
@@ -158,10 +165,10 @@ PAIRS = (
     Pair("energy distance, U", "dcor", "energy", "energy"),
     Pair("energy distance, univariate, V", "SciPy", "energy univariate biased", "scipy energy", "theirs is the root"),
     Pair("energy distance, univariate, V", "SciPy, squared", "energy univariate biased", "scipy energy squared"),
-    Pair("energy distance, U", "hyppo", "energy", "hyppo energy", "not an energy distance: rescaled dCor² with labels"),
-    Pair("2n²m²/(n+m)⁴ · dCor²(pooled, labels), U", "hyppo", "energy rescaled", "hyppo energy"),
+    Pair("energy distance, U", "hyppo", "energy", "hyppo energy", "theirs is a multiple of dCov² with labels, U"),
+    Pair("(n+m)⁴/(2n²m²) · dCov²(pooled, labels), U", "hyppo", "energy rescaled", "hyppo energy"),
     Pair("MMD², V", "scikit-learn, NumPy", "mmd biased", "sklearn mmd"),
-    Pair("MMD², U", "hyppo", "mmd", "hyppo mmd", "not MMD²: rescaled CKA with labels"),
+    Pair("MMD², U", "hyppo", "mmd", "hyppo mmd", "not MMD²: a multiple of CKA with labels"),
     Pair("2n²m²/(n+m)⁴ · CKA(pooled, labels), U", "hyppo", "mmd rescaled", "hyppo mmd"),
 )
 

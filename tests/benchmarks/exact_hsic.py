@@ -14,11 +14,11 @@ GAMMA = 1 / (2 * BANDWIDTH**2)
 
 NOTE = f"""
 Two Gaussian kernels of bandwidth {BANDWIDTH}, x and y [n, 10]. All give the U-statistic, but: hyppo's statistic is
-HSIC divided by √(HSIC(X,X)·HSIC(Y,Y)) (three sums over the same two matrices), causal-learn's is n² times the
-V-statistic, and comes with a p-value. `floor_s` is what no way over all pairs can beat on this machine: n²
-exponentials (two kernels, each pair once) and 2n²d operations of matrix products, at the rates measured in this run.
-The gradient is by x, y and the bandwidth, in one call that returns no value. KeOps (compiled, OpenMP) has gradients
-through PyTorch only, so none here.
+HSIC divided by √(HSIC(X,X)·HSIC(Y,Y)) (three sums over the same two matrices), and causal-learn's is n² times the
+V-statistic of standardised columns and comes with a p-value. `floor_s` is what no way over all pairs can beat on this
+machine: n² exponentials (two kernels, each pair once) and 2n²d operations of matrix products, at the rates measured in
+this run. The gradient is by x, y and the bandwidth, in one call that returns no value. KeOps (compiled, OpenMP) has
+gradients through PyTorch only, so none here.
 """
 
 
@@ -146,7 +146,9 @@ WAYS = {
     "scikit-learn and NumPy": Way(scikit_learn, (1_000, 4_000, 10_000), peer=True),
     "KeOps": Way(keops, (1_000, 4_000, 10_000, 20_000), peer=True, remark="first_s may include a C++ compiler"),
     "hyppo": Way(hyppo, (1_000, 4_000, 10_000), peer=True, dtype="float64", remark="HSIC(X,Y) as a correlation"),
-    "causal-learn": Way(causal_learn, (1_000, 4_000), peer=True, dtype="float64", remark="n² × V-statistic; p-value"),
+    "causal-learn": Way(
+        causal_learn, (1_000, 4_000), peer=True, dtype="float64", remark="n² × V-statistic, with a p-value"
+    ),
 }
 
 

@@ -1,11 +1,12 @@
 """What this machine can do at best, measured in the same run as the times: the floors."""
 
 import functools
-import importlib.metadata
 import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
+from importlib.metadata import version
 from typing import Any
 
 import jax
@@ -57,11 +58,25 @@ def processor() -> str:
         return platform.processor() or "unknown processor"
 
 
-def versions(peers: str | None) -> list[tuple[str, str]]:
-    """Environment, and its packages with their versions."""
-    found = [("kerneldep's", ", ".join(f"{name} {importlib.metadata.version(name)}" for name in OWN))]
+def environment(peers: str | None) -> dict[str, str]:
+    """The machine, the rates if they were measured in this process, and the packages with their versions."""
+    found = {"Machine": description(), "kerneldep's environment": _listed((name, version(name)) for name in OWN)}
+    for what, measure in RATES.items():
+        if measure.cache_info().currsize:
+            found[what] = f"{measure() / 1e9:.3g}·10⁹ a second"
     if peers:
         script = f"import importlib.metadata as m, json; print(json.dumps([(p, m.version(p)) for p in {PEERS}]))"
         done = subprocess.run([peers, "-c", script], capture_output=True, text=True, check=True)
-        found.append(("the peers'", ", ".join(f"{name} {version}" for name, version in json.loads(done.stdout))))
+        found["The peers' environment"] = _listed(json.loads(done.stdout))
     return found
+
+
+def _listed(versions: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in versions)
+
+
+RATES = {
+    "Exponentials, float32, all cores": exponential_rate,
+    "Cosines, float32, all cores": cosine_rate,
+    "Operations of matrix products, float32, all cores": product_rate,
+}

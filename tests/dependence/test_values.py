@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import kerneldep as kd
-from kerneldep.dependence.exact import biased_statistic, unbiased_statistic
+from kerneldep.dependence.exact import biased_statistic, sides, unbiased_statistic
+from kerneldep.dependence.feature_based import FeatureSide
 from kerneldep.dependence.tiled import gram_sums, side
-from kerneldep.kernels import Gaussian, Label, Linear, Matern
+from kerneldep.kernels import Cosine, Gaussian, Label, Linear, Matern
 
 from ..derivatives import assert_derivatives, compiled, difference, direction_like, flat
 from ..oracles import hsic as oracle
@@ -289,6 +290,34 @@ def test_gradients_reach_data_and_parameters(estimator, x64):
     # Collapse.
     gradient = evaluate((parameters, jnp.zeros_like(at[1]), at[2]))[1]
     assert np.isfinite(flat(gradient)).all()
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "sum"])
+@exact
+def test_sums_over_finite_features_are_those_over_tiles(estimator, name, x64):
+    """Value, gradients, CKA and permutation where n is large beside the dimensions."""
+    make = {"linear": Linear, "cosine": Cosine, "sum": lambda: 0.5 * Linear() + Cosine() * 2.0}[name]
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(40, 2)) + 3
+    y = np.concatenate([x[:, :1] ** 2, rng.normal(size=(40, 1))], axis=1)
+    at = (make(), Linear(), jnp.asarray(x), jnp.asarray(y))
+    k, l = (
+        np.asarray(kernel.gram(a)) for kernel, a in zip(at[:2], (x - x.mean(0) * (name == "linear"), y), strict=True)
+    )
+    prepared = estimator.estimator.prepare(*at)
+    assert isinstance(prepared[0], FeatureSide)
+    np.testing.assert_allclose(
+        kd.hsic(x, y, *at[:2], estimator=estimator.estimator), estimator.of_grams(k, l), rtol=1e-9
+    )
+    value = kd.cka(x, y, *at[:2], estimator=estimator.estimator)
+    np.testing.assert_allclose(value, oracle.cka(k, l, estimator.of_grams), rtol=1e-9)
+    order = rng.permutation(40)
+    permuted = estimator.estimator.permuted(prepared, jnp.asarray(order))
+    np.testing.assert_allclose(permuted, estimator.of_grams(k, l[order][:, order]), rtol=1e-9)
+    by_features = eqx.filter_grad(lambda at: estimator.estimator.statistic(estimator.estimator.prepare(*at)))(at)
+    by_tiles = eqx.filter_grad(lambda at: estimator.estimator.statistic(sides(*at)))(at)
+    for a, b in zip(jax.tree.leaves(by_features), jax.tree.leaves(by_tiles), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
 def test_label_gradient_is_linear_in_same_less_different(x64):
