@@ -38,8 +38,9 @@ lint: $(ready)
 	$(py) -m basedpyright
 
 # Benchmarks are apart from the tests: they time, and a busy machine must not fail a test.
+# PEERS=path/to/python of an environment with tests/benchmarks/peers.lock adds other packages to the tables.
 bench: $(ready)
-	$(py) -m tests.benchmarks
+	$(py) -m tests.benchmarks $(if $(PEERS),--peers $(PEERS))
 
 # The committed figures, executed notebooks and run records, remade from scratch.
 records: $(ready)

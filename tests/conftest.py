@@ -11,6 +11,17 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
 
+@pytest.fixture(autouse=True)
+def quick_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Most programs here run once on a few samples: the compiler saves more by optimising less than they lose.
+
+    Tests marked `optimised` compile as users do, as do the doctests, notebooks and figures.
+    """
+    jax.config.update("jax_disable_most_optimizations", request.node.get_closest_marker("optimised") is None)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(params=["float32", "float64"])
 def dtype(request: pytest.FixtureRequest) -> Iterator[np.dtype]:
     """Both lanes: JAX's default float for the length of the test."""

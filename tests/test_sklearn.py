@@ -4,7 +4,6 @@ import subprocess
 import sys
 from functools import partial
 
-import jax
 import numpy as np
 import pytest
 from sklearn.feature_selection import SelectKBest
@@ -17,14 +16,6 @@ from .oracles import hsic as hsic_oracle
 from .oracles import kernels as kernel_oracle
 
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Many shapes, each used once: what the compiler saves by optimising less is more than the programs lose."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 # Without the median, whose compilation for every shape would take longest.

@@ -72,7 +72,7 @@ class Block(AbstractEstimator):
             return leaf[: count * self.size].reshape(count, self.size, *leaf.shape[1:])
 
         def block(leaves: Any) -> Any:
-            sides = (Side(one.kernel, *of, one.shift) for one, of in zip(prepared, leaves, strict=True))
-            return function(tuple(sides))
+            sides = zip(prepared, leaves, strict=True)
+            return function(tuple(Side(one.kernel, points, diagonal, one.shift) for one, (points, diagonal) in sides))
 
         return jax.lax.map(block, jax.tree.map(cut, tuple((one.points, one.diagonal) for one in prepared)))

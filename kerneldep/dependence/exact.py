@@ -1,7 +1,7 @@
 """The exact estimators: the V-statistic and the U-statistic over all pairs of samples."""
 
 import abc
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 from jaxtyping import Array, Float, Int, Key, Scalar
@@ -13,7 +13,8 @@ from .feature_based import FeatureDraws, FeatureSide, feature_estimate, feature_
 from .sharded import gram_sums
 from .tiled import GramSums, Side, side
 
-Prepared = tuple[Side, Side] | tuple[FeatureSide, FeatureSide]
+Prepared = tuple[Any, Any]
+"""Two `Side`, or two `FeatureSide`."""
 
 
 class AbstractExact(AbstractEstimator):
@@ -41,12 +42,11 @@ class AbstractExact(AbstractEstimator):
         """Both variables, ready for tiles, or with their finite features where those cost less."""
         d, e = x.shape[1], y.shape[1]
         if d**2 + d * e + e**2 <= len(x) * (d + e) // 4:
-            maps = finite_features(kernel_x, d), finite_features(kernel_y, e)
-            if maps[0] is not None and maps[1] is not None:
-                kernels = (kernel_x, kernel_y)
-                return tuple(
-                    feature_side(kernel, samples, FeatureDraws((one,)))
-                    for kernel, samples, one in zip(kernels, (x, y), maps, strict=True)
+            of_x, of_y = finite_features(kernel_x, d), finite_features(kernel_y, e)
+            if of_x is not None and of_y is not None:
+                return (
+                    feature_side(kernel_x, x, FeatureDraws((of_x,))),
+                    feature_side(kernel_y, y, FeatureDraws((of_y,))),
                 )
         return sides(kernel_x, kernel_y, x, y)
 

@@ -123,7 +123,7 @@ def _around_the_ring(
 ) -> tuple[Any, Any]:
     """One device's part: products summed over all devices, rows of its own samples."""
     own = ring(sides, index, tile)
-    tiles = len(own.index)
+    tiles = len(own.numbers)
     half = jnp.arange(tiles // 2 + 1)
     within = meet(sides, groups, own, own, half)
     total = _Sums(within.products, jax.tree.map(jnp.add, within.rows, within.columns))

@@ -79,7 +79,7 @@ class Ring(NamedTuple):
     """Samples of all variables cut into tiles: leaves [tiles, size, …]."""
 
     points: tuple[PyTree[Array], ...]
-    index: Int[Array, "tiles size"]
+    numbers: Int[Array, "tiles size"]
     """Which sample it is; −1 for padding."""
 
     def turned(self, offset: Int[Array, ""]) -> "Ring":
@@ -115,7 +115,7 @@ def gram_sums(sides: tuple[Side, ...], groups: tuple[tuple[int, ...], ...], tile
     """
     n = len(sides[0].diagonal)
     samples = ring(sides, jnp.arange(n), tile)
-    products, rows, columns = meet(sides, groups, samples, samples, jnp.arange(len(samples.index) // 2 + 1))
+    products, rows, columns = meet(sides, groups, samples, samples, jnp.arange(len(samples.numbers) // 2 + 1))
     return GramSums(
         tuple(product.sum() for product in products),
         tuple((row + column).reshape(-1)[:n] for row, column in zip(rows, columns, strict=True)),
@@ -159,7 +159,7 @@ def meet(
 
     @eqx.filter_checkpoint  # kernels may hold functions: a network's activation
     def visit(kernels: Any, shifts: Any, row: Any, column: Any) -> tuple[list[Array], list[Array], list[Array]]:
-        i, j = row.index[:, None], column.index[None, :]
+        i, j = row.numbers[:, None], column.numbers[None, :]
         keep = (i >= 0) & (j >= 0) & (i != j)
         grams = [
             jnp.where(keep, kernel.pairwise(px, py) - shift, 0)
@@ -186,7 +186,7 @@ def meet(
     def step(total: Meeting, arguments: tuple[Array, Array]) -> tuple[Meeting, None]:
         return jax.tree.map(jnp.add, total, around(kernels, shifts, rows, columns, *arguments)), None
 
-    shape = rows.index.shape
+    shape = rows.numbers.shape
     dtypes = [one.shift.dtype for one in sides]  # a double-precision parameter widens single-precision data
     grams = [jnp.zeros(shape, dtype) for dtype in dtypes]
     start = Meeting([jnp.zeros(shape, jnp.result_type(*(dtypes[a] for a in group))) for group in groups], grams, grams)

@@ -51,13 +51,12 @@ def hsic_variance(
         >>> float(hsic_variance(x, x**2 + 0.1 * rng.normal(size=500)) ** 0.5)
         0.0017
     """
-    if isinstance(estimator, Block):
-        if len(jnp.shape(x)) and jnp.shape(x)[0] < 2 * estimator.size:
-            raise ValueError(f"Block({estimator.size}) makes fewer than two blocks of {jnp.shape(x)[0]} samples.")
-    elif not isinstance(estimator, Unbiased):
+    if not isinstance(estimator, Unbiased | Block):
         raise TypeError(f"estimator is {estimator!r}: a variance is known for Unbiased() and Block(size).")
-    *arguments, _ = checked(x, y, kernel_x, kernel_y, estimator, None)
-    return _variance(estimator, sides(*arguments))
+    kernel_x, kernel_y, x, y, _ = checked(x, y, kernel_x, kernel_y, estimator, None)
+    if isinstance(estimator, Block) and len(x) < 2 * estimator.size:
+        raise ValueError(f"Block({estimator.size}) makes fewer than two blocks of {len(x)} samples.")
+    return _variance(estimator, sides(kernel_x, kernel_y, x, y))
 
 
 @eqx.filter_jit

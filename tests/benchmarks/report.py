@@ -33,7 +33,8 @@ SECTIONS = {
 HEAD = """# Benchmarks
 
 `python -m tests.benchmarks --peers PYTHON --record` makes these tables, PYTHON being the interpreter of an environment
-with the packages of [`peers.lock`](../peers.lock); `--only digits_100k` makes the one that takes minutes by itself.
+with the packages of [`peers.lock`](../peers.lock) (`python -m venv`, then `pip install -r`; KeOps needs a C++
+compiler); `--only digits_100k` makes the table that takes minutes by itself.
 
 {environment}
 

@@ -1,6 +1,6 @@
 """A way to compute something: measured in a process of its own, in this environment or in the peers'.
 
-    python -m tests.benchmarks.way TOPIC WAY N
+    python -m tests.benchmarks.way TOPIC WAY N REPEATS
 
 prints one line of JSON: seconds, peak memory over imports and data, and the value.
 """
@@ -54,7 +54,8 @@ def data(n: int, dim: int = 10, coupling: float = 0.3, dtype: str = "float32") -
 def measured(topic: str, name: str, way: Way, n: int, peers: str | None) -> dict[str, Any]:
     """A row of a topic's table; where the process fails, its last words stand in the remark."""
     print(f"{topic}: {name}, n = {n:,}", file=sys.stderr, flush=True)
-    command = [peers if way.peer and peers else sys.executable, "-m", "tests.benchmarks.way", topic, name, str(n)]
+    python = peers if way.peer and peers else sys.executable
+    command = [python, "-m", "tests.benchmarks.way", topic, name, str(n), str(way.repeats)]
     environment = os.environ | ({"JAX_ENABLE_X64": "1"} if way.dtype == "float64" else {})
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     row: dict[str, Any] = {"n": n, "way": name, "dtype": way.dtype}
@@ -85,7 +86,7 @@ def rows(topic: str, ways: dict[str, Way], peers: str | None, reference: str = O
 
 def main() -> None:
     """Measure one way and print it."""
-    topic, name, n = sys.argv[1:]
+    topic, name, n, repeats = sys.argv[1:]
     way: Way = importlib.import_module(f"tests.benchmarks.{topic}").WAYS[name]
     call = way.setup(int(n))
     forget_peak()
@@ -95,7 +96,7 @@ def main() -> None:
         last["value"] = call()
         return last["value"]
 
-    seconds = timed(keep, repeats=way.repeats, limit_s=LIMIT_S)
+    seconds = timed(keep, repeats=int(repeats), limit_s=LIMIT_S)
     print(json.dumps({**seconds, "peak_mb": peak_memory() - before, "value": plain(last["value"])}))
 
 

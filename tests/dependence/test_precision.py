@@ -15,6 +15,8 @@ from ..oracles import hsic as oracle
 from ..registry import ESTIMATORS, EXACT
 from . import reference
 
+pytestmark = pytest.mark.optimised
+
 N = 4_000
 EXACT_REFERENCE = {"biased": reference.biased, "unbiased": reference.unbiased}
 DENSE = {

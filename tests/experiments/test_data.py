@@ -20,6 +20,8 @@ from experiments.data import cifar10, cifar10_sources, digits
 from experiments.data.cifar10 import FOLDER, RECORD, BatchFile
 from experiments.data.images import DataUnavailable, ImageData
 
+pytestmark = pytest.mark.optimised
+
 NAMES = ("data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin")
 TEST = "test_batch.bin"
 RECORDS = 3

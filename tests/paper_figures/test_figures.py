@@ -10,6 +10,8 @@ import pytest
 from paper_figures import figures
 from paper_figures.gallery import write_gallery
 
+pytestmark = pytest.mark.optimised
+
 GALLERY = figures.ROOT / "paper_figures" / "gallery"
 every_figure = pytest.mark.parametrize("name", figures.NAMES)
 
