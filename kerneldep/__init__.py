@@ -4,7 +4,8 @@ A map of the floors, each built on those above it:
 
 - `kerneldep.kernels`: what similarity is, and bandwidth rules.
 - `kerneldep.features`: explicit feature maps.
-- `kerneldep.dependence`: HSIC and CKA on samples, with pluggable estimators (`hsic`, `cka`, `Unbiased`, …, also here).
+- `kerneldep.dependence`: HSIC and its relatives on samples, with pluggable estimators (`hsic`, `cka`, `dhsic`,
+  `mmd_squared`, `distance_covariance_squared`, …, `Unbiased`, `Block`, `RandomFourier`, …, also here).
 - `kerneldep.objectives`: self-supervised losses under one interface.
 - `kerneldep.analysis`: the claims of the theory as functions, and probes of representations.
 """

@@ -17,9 +17,9 @@ class Incomplete(AbstractEstimator):
     """The mean of the core h(i, j, q, r) = ¼(k_ij + k_qr − k_iq − k_jr)(l_ij + l_qr − l_iq − l_jr) over few 4-samples.
 
     For t = 1, …, R it takes all n 4-samples j = i + s, q = i + a, r = i + s + a (mod n) with s = 2t − 1 and a = 2t:
-    two diagonals of each Gram matrix. Schrab, Kim, Guedj and Gretton (2022) take other ones, with fixed partners. Its
-    mean is HSIC; its variance is of order 1/n, and falls to about the U-statistic's as R grows. Shuffle data that are
-    ordered. Time nR(d + e), memory n(d + e).
+    two diagonals of each Gram matrix (for the idea see Schrab et al. 2022). Its mean is HSIC; its variance is of order
+    1/n, and falls to about the U-statistic's as R grows. Shuffle data that are ordered. Time nR(d + e), memory
+    n(d + e).
 
     Args:
         num_offsets: R ≥ 1; at most ⌊n/4⌋ are used.
