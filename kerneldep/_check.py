@@ -6,6 +6,7 @@ variable `KERNELDEP_CHECKS=0` before the import to turn these run-time checks of
 cannot use JAX's persistent compilation cache). Shapes and dtypes are always known and always checked.
 """
 
+import numbers
 import os
 from typing import Any
 
@@ -36,7 +37,15 @@ def as_real(values: ArrayLike, name: str) -> np.ndarray | Array:
     """
     if values is None:
         raise TypeError(f"{name} is None: an array of numbers is needed.")
+    if np.ma.is_masked(values):
+        raise TypeError(f"{name} is a masked array with masked entries: drop or impute those rows first.")
     array = values if isinstance(values, jax.Array) else np.asarray(values)
+    if (
+        isinstance(array, np.ndarray)
+        and array.dtype == object
+        and all(isinstance(value, numbers.Real | np.bool_) for value in array.flat)
+    ):
+        array = array.astype(float)  # a data frame with numbers of several kinds
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise TypeError(
             f"{name} is complex ({array.dtype}): pass real numbers, e.g. real and imaginary parts as columns."
@@ -66,7 +75,9 @@ def as_float(array: np.ndarray | Array, name: str, *, centred: bool = False) -> 
     if array.size and centred and np.issubdtype(array.dtype, np.number):
         wide = array.astype(np.longdouble if array.dtype.kind in "iu" else np.promote_types(array.dtype, np.float64))
         with np.errstate(over="ignore", invalid="ignore"):
-            narrow = (wide - np.median(wide[:: -(-len(wide) // 64)], axis=0)).astype(dtype)
+            shifted = wide - np.median(wide[:: -(-len(wide) // 64)], axis=0)
+            narrow = shifted.astype(dtype)
+        _check_underflow(shifted, narrow, name)
         if np.isfinite(narrow).all() or not np.isfinite(wide).all():
             return jnp.asarray(narrow)
     with np.errstate(over="ignore"):
@@ -78,7 +89,18 @@ def as_float(array: np.ndarray | Array, name: str, *, centred: bool = False) -> 
         )
     if array.dtype.kind == "f" and np.isinf(narrow).any() and not np.isinf(array).any():
         raise ValueError(f"{name} overflows {dtype}: rescale it, or enable jax_enable_x64.")
+    _check_underflow(array, narrow, name)
     return jnp.asarray(narrow)
+
+
+def _check_underflow(wide: np.ndarray, narrow: np.ndarray, name: str) -> None:
+    if wide.dtype.kind == "f" and narrow.size and not narrow.any() and wide.any():
+        raise ValueError(f"{name} vanishes in {narrow.dtype}: rescale it, or enable jax_enable_x64.")
+
+
+def as_index(value: Any) -> Any:
+    """A Python integer of any kind of integer, such as NumPy's; anything else as it is, to be refused by name."""
+    return int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else value
 
 
 class Guard:
@@ -176,8 +198,13 @@ def random_key(key: Any, why: str) -> Array:
     """`key`, required to be one JAX PRNG key.
 
     Raises:
+        TypeError: if it is no key.
         ValueError: if it is missing. There is no default key: randomness is always the caller's.
     """
     if key is None:
         raise ValueError(f"key is missing: {why} is random; pass key=jax.random.key(seed).")
+    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    raw = isinstance(key, jax.Array) and key.dtype == jnp.uint32 and key.ndim == 1
+    if not (raw or (typed and key.ndim == 0)):
+        raise TypeError(f"key is {key!r}: {why} needs one JAX key, jax.random.key(seed).")
     return key

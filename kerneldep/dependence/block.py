@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, Int, Key, Scalar
 
+from .. import _check
 from ..kernels import AbstractKernel
 from .estimator import AbstractEstimator, Triple
 from .exact import Unbiased, sides
@@ -26,7 +27,7 @@ class Block(AbstractEstimator):
         size: b ≥ 4.
     """
 
-    size: int = eqx.field(static=True, default=256)
+    size: int = eqx.field(static=True, converter=_check.as_index, default=256)
 
     def __check_init__(self) -> None:
         if not isinstance(self.size, int) or self.size < 4:

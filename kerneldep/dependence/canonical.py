@@ -10,7 +10,7 @@ from .._check import ArrayLike
 from ..kernels import AbstractKernel
 from ..kernels.centering import centered
 from .exact import Biased
-from .hsic import prepared
+from .hsic import checked_sides
 from .leading import dot, singular_pair
 from .tiled import Side
 
@@ -105,7 +105,7 @@ def _prepared(
 ) -> tuple[Side, Side, Scalar]:
     guard = _check.Guard()
     epsilon = positive_ridge(ridge, guard)
-    of_x, of_y = prepared(x, y, kernel_x, kernel_y, Biased(), None)
+    of_x, of_y = checked_sides(x, y, kernel_x, kernel_y, Biased())
     return of_x, of_y, guard.on(epsilon)
 
 

@@ -1,5 +1,8 @@
 """Centred kernel alignment: HSIC as a correlation."""
 
+from typing import Any
+
+import equinox as eqx
 import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Key, Scalar
@@ -8,7 +11,7 @@ from .._check import ArrayLike
 from ..kernels import AbstractKernel
 from .estimator import AbstractEstimator, Triple
 from .exact import Unbiased
-from .hsic import prepared, triple
+from .hsic import prepared
 
 
 def cka(
@@ -50,13 +53,18 @@ def cka(
         >>> float(cka(x, 2 * x + 1, Linear(), Linear()))
         1.0
     """
-    return alignment(triple(estimator, prepared(x, y, kernel_x, kernel_y, estimator, key, mesh)))
+    return _alignment(estimator, prepared(x, y, kernel_x, kernel_y, estimator, key, mesh))
+
+
+@eqx.filter_jit
+def _alignment(estimator: AbstractEstimator, prepared: Any) -> Scalar:
+    return alignment(estimator.triple(tuple(one.in_units() for one in prepared)))
 
 
 def alignment(parts: Triple) -> Array:
-    """HSIC(X, Y) / √(HSIC(X, X) · HSIC(Y, Y)), and 0 where a self-dependence is not positive."""
+    """HSIC(X, Y) / √(HSIC(X, X) · HSIC(Y, Y)); 0 where a self-dependence is not positive, NaN where one overflowed."""
     xy, xx, yy = parts
     # Roots apart: the product of two small HSICs can underflow.
-    defined = (xx > 0) & (yy > 0)
-    norm = jnp.sqrt(jnp.where(defined, xx, 1)) * jnp.sqrt(jnp.where(defined, yy, 1))
-    return jnp.where(defined, xy / norm, 0)
+    undefined = (xx <= 0) | (yy <= 0)
+    norm = jnp.sqrt(jnp.where(undefined, 1, xx)) * jnp.sqrt(jnp.where(undefined, 1, yy))
+    return jnp.where(undefined, 0, jnp.where(jnp.isfinite(norm), xy / norm, jnp.nan))

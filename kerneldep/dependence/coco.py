@@ -11,7 +11,7 @@ from ..kernels import AbstractKernel
 from ..kernels.base import check_parameters
 from ..kernels.tiles import center
 from .exact import Biased
-from .hsic import prepared
+from .hsic import checked_sides
 from .leading import Operator, SingularPair, dot, singular_pair
 from .tiled import TILE, Side, map_rows
 
@@ -49,7 +49,7 @@ def coco(
         >>> float(coco([0.0, 1.0, 2.0], [0.0, 2.0, 4.0], Linear(), Linear()))  # the covariance itself
         1.333333
     """
-    return _pair(*prepared(x, y, kernel_x, kernel_y, Biased(), None)).value
+    return _pair(*checked_sides(x, y, kernel_x, kernel_y, Biased())).value
 
 
 class Witnesses(eqx.Module):
@@ -104,7 +104,7 @@ def coco_witnesses(
         True
     """
     x, y = _check.as_samples(x, "x"), _check.as_samples(y, "y")
-    of_x, of_y = prepared(x, y, kernel_x, kernel_y, Biased(), None)
+    of_x, of_y = checked_sides(x, y, kernel_x, kernel_y, Biased())
     pair = _pair(of_x, of_y)
     sign = jnp.where(pair.f[jnp.argmax(jnp.abs(pair.f))] < 0, -1, 1).astype(pair.f.dtype)
     weights = jax.lax.stop_gradient((sign * _centred(pair.alpha), sign * _centred(pair.beta)))

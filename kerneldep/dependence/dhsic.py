@@ -52,6 +52,8 @@ def dhsic(variables: Sequence[ArrayLike], kernels: Sequence[AbstractKernel | Non
         >>> float(dhsic((x, y, x * y))) > 20 * float(dhsic((x, y)))
         True
     """
+    if hasattr(variables, "shape") or isinstance(variables, dict):
+        raise TypeError("variables is one array or table: pass a sequence of samples, such as (x, y, z).")
     variables = tuple(variables)
     given = (None,) * len(variables) if kernels is None else tuple(kernels)
     if len(variables) < 2:

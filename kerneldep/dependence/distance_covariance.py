@@ -1,13 +1,19 @@
 """Distance covariance, distance correlation and its partial version."""
 
+from collections.abc import Callable
+from typing import Any
+
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Scalar
 
 from .. import _check
 from .._check import ArrayLike
 from ..kernels import Distance
-from ..kernels.tiles import center, exact_unit
+from ..kernels.tiles import center, unit_of
+from .cka import alignment
+from .estimator import Triple
 from .exact import AbstractExact, Biased, Unbiased
 from .tiled import gram_sums, side
 from .univariate import distance_sums
@@ -50,7 +56,7 @@ def distance_covariance_squared(
         0.1247
     """
     samples = _paired({"x": x, "y": y}, estimator)
-    return _covariance(samples, float(exponent), estimator)
+    return _in_full(_covariance, samples, float(exponent), estimator)
 
 
 def distance_correlation_squared(
@@ -86,7 +92,7 @@ def distance_correlation_squared(
         (1.0, 0.29)
     """
     samples = _paired({"x": x, "y": y}, estimator)
-    return _correlation(samples, float(exponent), estimator)
+    return _in_full(_correlation, samples, float(exponent), estimator)
 
 
 def partial_distance_correlation(x: ArrayLike, y: ArrayLike, z: ArrayLike, *, exponent: float = 1.0) -> Scalar:
@@ -118,7 +124,7 @@ def partial_distance_correlation(x: ArrayLike, y: ArrayLike, z: ArrayLike, *, ex
         (0.186, 0.022)
     """
     samples = _paired({"x": x, "y": y, "z": z}, Unbiased())
-    return _partial(samples, float(exponent))
+    return _in_full(_partial, samples, float(exponent))
 
 
 def _paired(samples: dict[str, ArrayLike], estimator: AbstractExact) -> tuple[Float[Array, "n _"], ...]:
@@ -136,6 +142,19 @@ def _paired(samples: dict[str, ArrayLike], estimator: AbstractExact) -> tuple[Fl
     return guard.on(x), *others
 
 
+def _in_full(function: Callable[..., Scalar], samples: tuple[Array, ...], exponent: float, *estimator: Any) -> Scalar:
+    """The function of concrete univariate samples in double precision, which costs no more time there.
+
+    Its sums over sorted data lose digits of float32 where one sample lies far from the others. Under `jit` and `grad`
+    the precision is that of the data.
+    """
+    if exponent != 1 or any(x.shape[1] > 1 for x in samples) or _check.is_traced(*samples):
+        return function(samples, exponent, *estimator)
+    dtype = jnp.result_type(*samples)
+    with jax.enable_x64(True):
+        return function(tuple(x.astype(jnp.float64) for x in samples), exponent, *estimator).astype(dtype)
+
+
 @eqx.filter_jit
 def _covariance(samples: tuple[Array, ...], exponent: float, estimator: AbstractExact) -> Scalar:
     scaled, units = zip(*map(_scaled, samples), strict=True)
@@ -146,7 +165,7 @@ def _covariance(samples: tuple[Array, ...], exponent: float, estimator: Abstract
 @eqx.filter_jit
 def _correlation(samples: tuple[Array, ...], exponent: float, estimator: AbstractExact) -> Scalar:
     scaled, _ = zip(*map(_scaled, samples), strict=True)
-    return _ratio(*_estimates(scaled, ((0, 1), (0, 0), (1, 1)), exponent, estimator))
+    return alignment(Triple(*_estimates(scaled, ((0, 1), (0, 0), (1, 1)), exponent, estimator)))
 
 
 @eqx.filter_jit
@@ -154,11 +173,11 @@ def _partial(samples: tuple[Array, ...], exponent: float) -> Scalar:
     scaled, _ = zip(*map(_scaled, samples), strict=True)
     pairs = ((0, 1), (0, 2), (1, 2), (0, 0), (1, 1), (2, 2))
     xy, xz, yz, xx, yy, zz = _estimates(scaled, pairs, exponent, Unbiased())
-    r_xy, r_xz, r_yz = _ratio(xy, xx, yy), _ratio(xz, xx, zz), _ratio(yz, yy, zz)
+    r_xy, r_xz, r_yz = (alignment(Triple(*parts)) for parts in ((xy, xx, yy), (xz, xx, zz), (yz, yy, zz)))
     # What is left of a variance less than its rounding is nothing.
     rounding = 64 * float(jnp.finfo(r_xy.dtype).eps)
     left_x, left_y = (jnp.where(left > rounding, left, 0) for left in (1 - r_xz**2, 1 - r_yz**2))
-    return _ratio(r_xy - r_xz * r_yz, left_x, left_y)
+    return alignment(Triple(r_xy - r_xz * r_yz, left_x, left_y))
 
 
 def _estimates(
@@ -173,16 +192,7 @@ def _estimates(
 
 
 def _scaled(x: Float[Array, "n d"]) -> tuple[Float[Array, "n d"], Scalar]:
-    """Samples centred and divided by a power of two, so that products of its distances neither overflow nor vanish."""
+    """Samples centred and divided by `unit_of` them."""
     x = x - center(x)
-    largest = jnp.abs(x).max()
-    unit = exact_unit(jnp.where(largest > 0, largest, 1), x.dtype)
+    unit = unit_of(x)
     return x / unit, unit
-
-
-def _ratio(xy: Scalar, xx: Scalar, yy: Scalar) -> Scalar:
-    """xy/√(xx·yy), 0 where a variance is not positive."""
-    defined = (xx > 0) & (yy > 0)
-    # Roots apart: the product of two small variances can underflow.
-    norm = jnp.sqrt(jnp.where(defined, xx, 1)) * jnp.sqrt(jnp.where(defined, yy, 1))
-    return jnp.where(defined, xy / norm, 0)

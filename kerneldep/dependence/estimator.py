@@ -4,6 +4,8 @@ import abc
 from typing import ClassVar, NamedTuple
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree, Scalar
 
 from ..kernels import AbstractKernel
@@ -53,3 +55,10 @@ class AbstractEstimator(eqx.Module):
     @abc.abstractmethod
     def permuted(self, prepared: PyTree, permutation: Int[Array, " n"]) -> Scalar:
         """The estimate with y permuted, for tests."""
+
+
+def above_rounding(self_dependence: Scalar, size: Scalar) -> Scalar:
+    """HSIC(X, X), and 0 where rounding of kernel values of a given size would leave as much: of constant data."""
+    rounding = 8 * float(jnp.finfo(self_dependence.dtype).eps) * size
+    noise = jax.lax.stop_gradient(jnp.sqrt(jnp.maximum(self_dependence, 0)) <= rounding)
+    return jnp.where(noise, 0, self_dependence)

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int, Key, Scalar
 
 from ..features.random_fourier import finite_features
 from ..kernels import AbstractKernel
-from .estimator import AbstractEstimator, Triple
+from .estimator import AbstractEstimator, Triple, above_rounding
 from .feature_based import FeatureDraws, FeatureSide, feature_estimate, feature_side, feature_triple
 from .sharded import gram_sums
 from .tiled import GramSums, Side, side
@@ -62,7 +62,10 @@ class AbstractExact(AbstractEstimator):
             return feature_triple(prepared, self.unbiased)
         pairs = ((0, 1), (0, 0), (1, 1))
         sums = gram_sums(prepared, pairs)
-        return Triple(*(self.from_sums(sums, which, pair) for which, pair in enumerate(pairs)))
+        xy, *own = (self.from_sums(sums, which, pair) for which, pair in enumerate(pairs))
+        return Triple(
+            xy, *(above_rounding(one, abs(of.diagonal).mean()) for one, of in zip(own, prepared, strict=True))
+        )
 
     def permuted(self, prepared: Prepared, permutation: Int[Array, " n"]) -> Scalar:
         """HSIC(X, Y) with y permuted."""

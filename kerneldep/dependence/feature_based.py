@@ -6,14 +6,15 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key, Scalar
 
 from ..features import AbstractFeatureMap
-from ..features.random_fourier import side_by_side
+from ..features.random_fourier import Concatenated, side_by_side
 from ..kernels import AbstractKernel
-from ..kernels.tiles import center
-from .estimator import AbstractEstimator, Triple
+from ..kernels.tiles import center, exact_unit
+from .estimator import AbstractEstimator, Triple, above_rounding
 from .feature_sums import FeatureSums, biased_feature_statistic, unbiased_feature_statistic
 from .sharded import feature_sums
 
@@ -49,6 +50,14 @@ class FeatureSide(eqx.Module):
     def on(self, mesh: Mesh) -> "FeatureSide":
         """The same, spread over the devices of a mesh."""
         return FeatureSide(self.x, self.draws, mesh)
+
+    def in_units(self) -> "FeatureSide":
+        """The same of φ times a power of two, with ‖φ‖² near 1: squares then neither overflow nor vanish."""
+        some = self.draws.features(self.x[:: -(-len(self.x) // 64)])
+        size = (some**2).sum(1).mean()
+        factor = 1 / exact_unit(jnp.where(size > 0, size, 1), size.dtype)
+        maps = tuple(Concatenated((one,), (factor,)) for one in self.draws.maps)
+        return FeatureSide(self.x, FeatureDraws(maps), self.mesh)
 
     def permuted(self, permutation: Int[Array, " n"]) -> "FeatureSide":
         """The same samples in another order."""
@@ -142,4 +151,11 @@ def feature_estimate(prepared: tuple[FeatureSide, FeatureSide], unbiased: bool) 
 
 def feature_triple(prepared: tuple[FeatureSide, FeatureSide], unbiased: bool) -> Triple:
     """HSIC(X, Y), HSIC(X, X), HSIC(Y, Y) of the features."""
-    return Triple(*(feature_statistic(one, unbiased) for one in _sums(feature_pairs, prepared)))
+    return triple_of(_sums(feature_pairs, prepared), unbiased)
+
+
+def triple_of(sums: tuple[FeatureSums, ...], unbiased: bool) -> Triple:
+    """HSIC(X, Y), HSIC(X, X), HSIC(Y, Y) from the sums of `feature_pairs`."""
+    xy, *own = (feature_statistic(one, unbiased) for one in sums)
+    sizes = [one.moments.p / one.moments.n + (one.centers[0] ** 2).sum() for one in sums[1:]]
+    return Triple(xy, *map(above_rounding, own, sizes))

@@ -13,8 +13,9 @@ from ..kernels import AbstractKernel, Gaussian
 from ..kernels.bandwidth import median_distance
 from ..kernels.base import check_parameters
 from .estimator import AbstractEstimator, Triple
-from .exact import Unbiased
+from .exact import Unbiased, sides
 from .sharded import placed
+from .tiled import Side
 
 
 def hsic(
@@ -45,7 +46,7 @@ def hsic(
 
     Returns:
         A scalar in the unit of k times that of l. Constant data give 0. No estimator holds an n × n matrix, in value
-        or derivative; gradients reach x, y and the parameters of both kernels.
+        or derivative; gradients reach x, y and the parameters of both kernels (a default bandwidth is held fixed).
 
     Raises:
         TypeError: complex or non-numeric data, or something that is no kernel.
@@ -77,8 +78,20 @@ def prepared(
 ) -> PyTree:
     """What the estimator makes of two paired samples, checked, with default kernels filled in."""
     kernel_x, kernel_y, x, y, key = checked(x, y, kernel_x, kernel_y, estimator, key, mesh)
-    sides = estimator.prepare(kernel_x, kernel_y, x, y, key=key)
-    return sides if mesh is None else tuple(one.on(mesh) for one in sides)
+    both = estimator.prepare(kernel_x, kernel_y, x, y, key=key)
+    return both if mesh is None else tuple(one.on(mesh) for one in both)
+
+
+def checked_sides(
+    x: ArrayLike,
+    y: ArrayLike,
+    kernel_x: AbstractKernel | None,
+    kernel_y: AbstractKernel | None,
+    estimator: AbstractEstimator,
+) -> tuple[Side, Side]:
+    """Both variables of a public call, checked, ready for tiles, for measures that need more than an estimate."""
+    kernel_x, kernel_y, x, y, _ = checked(x, y, kernel_x, kernel_y, estimator, None)
+    return sides(kernel_x, kernel_y, x, y)
 
 
 def checked(
@@ -93,6 +106,8 @@ def checked(
     """Kernels, samples and key of a public call, checked, with default kernels filled in."""
     if not isinstance(estimator, AbstractEstimator):
         raise TypeError(f"estimator is {estimator!r}: an estimator such as Unbiased() is needed.")
+    if not (mesh is None or isinstance(mesh, Mesh)):
+        raise TypeError(f"mesh is {mesh!r}: a jax.sharding.Mesh is needed, such as jax.make_mesh((8,), ('samples',)).")
     guard = _check.Guard()
     x = _samples(x, "x", kernel_x, guard)
     y = _samples(y, "y", kernel_y, guard)

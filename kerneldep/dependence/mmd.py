@@ -11,7 +11,7 @@ from .._check import ArrayLike
 from ..kernels import AbstractKernel, Distance, Gaussian, Linear
 from ..kernels.bandwidth import median_distance
 from ..kernels.base import check_parameters
-from ..kernels.tiles import center, exact_unit
+from ..kernels.tiles import center, unit_of
 from .exact import AbstractExact, Biased, Unbiased
 from .tiled import Side, gram_sums, side
 from .univariate import weighted_distance
@@ -109,6 +109,8 @@ def _two_samples(
         array = _check.as_real(values, name)
         if array.ndim not in (1, 2) or 0 in array.shape:
             _check.as_samples(array, name)  # says what is wrong with it
+        if isinstance(array, jax.Array):  # integers of JAX would wrap when joined with others
+            array = _check.as_float(array, name)
         rows.append(array.reshape(len(array), -1))
     (n, d), (m, e) = (array.shape for array in rows)
     if d != e:
@@ -137,9 +139,8 @@ def _mmd_squared(
         corners = [[first, 0.0], [-1 / first, ((n + m - 1) / (m * (m - 1))) ** 0.5]]
     else:
         corners = [[(m / n) ** 0.5, 0.0], [-((n / m) ** 0.5), 0.0]]
-    points = jnp.repeat(
-        jnp.asarray(corners, z.dtype), jnp.asarray([len(x), len(y)]), axis=0, total_repeat_length=len(z)
-    )
+    of_x, of_y = jnp.asarray(corners, z.dtype)
+    points = jnp.where((jnp.arange(len(z)) < len(x))[:, None], of_x[None, :], of_y[None, :])
     linear = Linear()
     weights = Side(linear, linear.prepare(points), (points**2).sum(1), jnp.zeros((), z.dtype))
     sums = gram_sums((side(kernel, z), weights), ((0, 1),))
@@ -151,9 +152,8 @@ def _mmd_squared(
 def _energy_distance(x: Float[Array, "n d"], y: Float[Array, "m d"], kernel: Distance, unbiased: bool) -> Scalar:
     z = jnp.concatenate([x, y])
     z = z - center(z)
-    largest = jnp.abs(z).max()
-    unit = exact_unit(jnp.where(largest > 0, largest, 1), z.dtype)
-    z = z / unit  # sums of squares neither overflow nor vanish
+    unit = unit_of(z)
+    z = z / unit
     n, m = len(x), len(y)
     if z.shape[1] > 1 or kernel.exponent != 1:
         return unit**kernel.exponent * 2 * _mmd_squared(z[:n], z[n:], kernel, unbiased)

@@ -3,6 +3,7 @@
 import equinox as eqx
 from jaxtyping import Array, Float, Key
 
+from .. import _check
 from ..features import nystrom
 from ..features.landmarks import Sampling, check_sampling, landmark_indices
 from ..kernels import AbstractKernel
@@ -23,7 +24,7 @@ class Nystrom(AbstractFeatureBased):
         unbiased: the U- instead of the V-statistic.
     """
 
-    num_landmarks: int = eqx.field(static=True, default=256)
+    num_landmarks: int = eqx.field(static=True, converter=_check.as_index, default=256)
     sampling: Sampling = eqx.field(static=True, default="uniform")
     unbiased: bool = eqx.field(static=True, default=False)  # pyright: ignore[reportIncompatibleMethodOverride]
 

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, Key
 
+from .. import _check
 from ..features import one_hot, random_fourier
 from ..kernels import AbstractKernel, Label
 from .feature_based import AbstractFeatureBased, FeatureDraws
@@ -26,7 +27,7 @@ class RandomFourier(AbstractFeatureBased):
         unbiased: the U- instead of the V-statistic.
     """
 
-    num_features: int = eqx.field(static=True, default=512)
+    num_features: int = eqx.field(static=True, converter=_check.as_index, default=512)
     orthogonal: bool = eqx.field(static=True, default=False)
     quasi: bool = eqx.field(static=True, default=False)
     unbiased: bool = eqx.field(static=True, default=False)  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -20,7 +20,7 @@ from ..kernels.base import check_parameters
 from ..kernels.tiles import center
 from .cka import alignment
 from .estimator import Triple
-from .feature_based import AbstractFeatureBased, FeatureDraws, feature_pairs, feature_statistic
+from .feature_based import AbstractFeatureBased, FeatureDraws, feature_pairs, feature_statistic, triple_of
 from .feature_sums import (
     FeatureSums,
     Moments,
@@ -201,7 +201,7 @@ class HSICState(eqx.Module):
         Raises:
             ValueError: before two samples, or four for the U-statistic.
         """
-        return _finalised(self.sums[:1], self._enough(unbiased))[0]
+        return _finalised(self.sums[:1], self._enough(unbiased))
 
     def cka(self, unbiased: bool | None = None) -> Scalar:
         """HSIC(X, Y)/√(HSIC(X, X)·HSIC(Y, Y)); see `kerneldep.cka`.
@@ -211,7 +211,7 @@ class HSICState(eqx.Module):
         """
         if len(self.sums) == 1:
             raise ValueError("CKA needs HSIC(X, X) and HSIC(Y, Y): create the state with self_dependence=True.")
-        return alignment(Triple(*_finalised(self.sums, self._enough(unbiased))))
+        return alignment(_triple(self.sums, self._enough(unbiased)))
 
     def _enough(self, unbiased: bool | None) -> bool:
         unbiased = self.unbiased if unbiased is None else unbiased
@@ -242,9 +242,17 @@ def _merged(state: HSICState, other: HSICState) -> HSICState:
 
 
 @eqx.filter_jit
-def _finalised(sums: tuple[RunningSums, ...], unbiased: bool) -> tuple[Scalar, ...]:
-    whole = (FeatureSums(one.sums.centers, jax.tree.map(jnp.add, one.sums.moments, one.lost)) for one in sums)
-    return tuple(feature_statistic(one, unbiased) for one in whole)
+def _finalised(sums: tuple[RunningSums, ...], unbiased: bool) -> Scalar:
+    return feature_statistic(_whole(sums[0]), unbiased)
+
+
+@eqx.filter_jit
+def _triple(sums: tuple[RunningSums, ...], unbiased: bool) -> Triple:
+    return triple_of(tuple(map(_whole, sums)), unbiased)
+
+
+def _whole(one: RunningSums) -> FeatureSums:
+    return FeatureSums(one.sums.centers, jax.tree.map(jnp.add, one.sums.moments, one.lost))
 
 
 def batch_samples(
@@ -341,6 +349,8 @@ def _drawn(
     if kernel is not None:
         check_parameters(kernel, f"kernel_{name}", guard)
     samples, origin = _check.as_samples(values, name, guard), None
+    if kernel is None and len(samples) < 4:
+        raise ValueError(f"The first batch holds {len(samples)} sample(s) of {name}: a default bandwidth needs 4.")
     if kernel is None or kernel.stationarity != "none":
         origin = center(samples)  # any point near by serves
         samples = batch_samples(values, name, origin, guard)

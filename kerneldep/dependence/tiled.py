@@ -17,8 +17,8 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PyTree
 
-from ..kernels import AbstractKernel
-from ..kernels.tiles import center
+from ..kernels import AbstractKernel, Scaled
+from ..kernels.tiles import center, exact_unit
 
 TILE = 768
 """Largest side of a tile. On a CPU tiles of 2 MB are fastest: smaller ones cost steps, larger ones leave the cache."""
@@ -39,6 +39,13 @@ class Side(eqx.Module):
     def on(self, mesh: Mesh) -> "Side":
         """The same, spread over the devices of a mesh."""
         return Side(self.kernel, self.points, self.diagonal, self.shift, mesh)
+
+    def in_units(self) -> "Side":
+        """The same of k times a power of two, with values near 1: squares then neither overflow nor vanish."""
+        size = jnp.abs(self.diagonal).mean()
+        factor = 1 / exact_unit(jnp.where(size > 0, size, 1), size.dtype)
+        kernel = Scaled(self.kernel, factor)
+        return Side(kernel, self.points, self.diagonal * factor, self.shift * factor, self.mesh)
 
     def permuted(self, permutation: Int[Array, " n"]) -> "Side":
         """The same samples in another order."""

@@ -9,8 +9,8 @@ from jaxtyping import Array, Float, Scalar
 from .._check import ArrayLike
 from ..kernels import AbstractKernel
 from .block import Block
-from .exact import Unbiased, sides
-from .hsic import checked
+from .exact import Unbiased
+from .hsic import checked_sides
 from .tiled import Side, gram_sums, map_rows
 
 
@@ -25,9 +25,9 @@ def hsic_variance(
     """The estimated sampling variance of an HSIC estimate; its root is the standard error.
 
     For `Unbiased()`: 16/n · Var h₁, with h₁(i) the mean of the U-statistic's core over all 4-samples that hold i, the
-    first term of the variance in 1/n. It describes dependent data: under independence h₁ is constant, the statistic is
-    of order 1/n instead of n^{−½} and not normal (use a test there); in small samples it errs upwards. For `Block(b)`: the blocks' variance over their
-    number, right in both cases.
+    first term of the variance in 1/n; in small samples it errs upwards. It describes dependent data: under independence
+    h₁ is constant, the statistic is of order 1/n instead of n^{−½} and not normal (use a test there). For `Block(b)`:
+    the blocks' variance over their number, right in both cases.
 
     Args:
         x: n samples, [n] or [n, d].
@@ -53,10 +53,13 @@ def hsic_variance(
     """
     if not isinstance(estimator, Unbiased | Block):
         raise TypeError(f"estimator is {estimator!r}: a variance is known for Unbiased() and Block(size).")
-    kernel_x, kernel_y, x, y, _ = checked(x, y, kernel_x, kernel_y, estimator, None)
-    if isinstance(estimator, Block) and len(x) < 2 * estimator.size:
-        raise ValueError(f"Block({estimator.size}) makes fewer than two blocks of {len(x)} samples.")
-    return _variance(estimator, sides(kernel_x, kernel_y, x, y))
+    both = checked_sides(x, y, kernel_x, kernel_y, estimator)
+    n = len(both[0].diagonal)
+    if isinstance(estimator, Unbiased) and n < 8:
+        raise ValueError(f"x and y hold n = {n} samples: a variance needs n ≥ 8.")
+    if isinstance(estimator, Block) and n < 2 * estimator.size:
+        raise ValueError(f"Block({estimator.size}) makes fewer than two blocks of {n} samples.")
+    return _variance(estimator, both)
 
 
 @eqx.filter_jit

@@ -46,6 +46,17 @@ def exact_unit(length: Scalar, dtype: jnp.dtype) -> Scalar:
     return (length / (2 * jnp.frexp(length)[0])).astype(dtype)
 
 
+def unit_of(x: Float[Array, "n d"]) -> Scalar:
+    """A power of two near the size of centred data, in which products of distances neither overflow nor vanish.
+
+    The median of coordinates of some samples: among the largest, distances within a cluster would look like rounding.
+    """
+    sizes = jnp.abs(x)
+    largest, typical = sizes.max(), jnp.median(sizes[:: -(-len(x) // 64)])
+    size = jnp.where(typical > 1e-12 * largest, typical, largest)
+    return exact_unit(jnp.where(size > 0, size, 1), x.dtype)
+
+
 def safe_sqrt(s: Array) -> Array:
     """√s with derivative 0, instead of infinity, at s = 0."""
     return jnp.where(s > 0, jnp.sqrt(jnp.where(s > 0, s, 1)), 0)

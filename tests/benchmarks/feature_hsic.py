@@ -62,7 +62,7 @@ def scikit_learn(sampler: str) -> Callable[[int], Callable[[], Any]]:
             phi = make(gamma=GAMMA, n_components=NUM, random_state=2 * seed).fit_transform(x)
             psi = make(gamma=GAMMA, n_components=NUM, random_state=2 * seed + 1).fit_transform(y)
             phi -= phi.mean(0)
-            return ((phi.T @ psi) ** 2).sum() / n**2
+            return ((phi.T @ psi) ** 2).sum() / float(n) ** 2
 
         return call if n == LARGE else lambda: [call(seed) for seed in range(SEEDS[sampler])]
 
@@ -84,7 +84,7 @@ def plain_jax(n: int) -> Callable[[], Any]:
 
         key_x, key_y = jax.random.split(key)
         phi, psi = features(x, key_x), features(y, key_y)
-        return (((phi - phi.mean(0, keepdims=True)).T @ psi) ** 2).sum() / n**2
+        return (((phi - phi.mean(0, keepdims=True)).T @ psi) ** 2).sum() / float(n) ** 2
 
     return lambda: call(x, y, jax.random.key(0))
 

@@ -68,9 +68,9 @@ def hsic_block(k: np.ndarray, l: np.ndarray, block: int) -> float:
 
 
 def hsic_incomplete(k: np.ndarray, l: np.ndarray, num_offsets: int) -> float:
-    """Mean of the core over i, j = i + s, q = i + a, r = i + s + a (mod n) with s = 2t − 1, a = 2t, t ≤ num_offsets."""
+    """Mean of the core over i, j = i + s, q = i + a, r = i + s + a (mod n) with s = 2t − 1, a = 4t, t ≤ num_offsets."""
     n = len(k)
-    steps = [(2 * t - 1, 2 * t) for t in range(1, min(num_offsets, n // 4) + 1)]
+    steps = [(2 * t - 1, 4 * t) for t in range(1, min(num_offsets, n // 6) + 1)]
     return float(
         np.mean([hsic_core(k, l, i, (i + s) % n, (i + a) % n, (i + s + a) % n) for i in range(n) for s, a in steps])
     )
