@@ -41,7 +41,7 @@ class AbstractExact(AbstractEstimator):
     ) -> Prepared:
         """Both variables, ready for tiles, or with their finite features where those cost less."""
         d, e = x.shape[1], y.shape[1]
-        if d**2 + d * e + e**2 <= len(x) * (d + e) // 4:
+        if d**2 + d * e + e**2 < len(x) * (d + e) // 2:
             of_x, of_y = finite_features(kernel_x, d), finite_features(kernel_y, e)
             if of_x is not None and of_y is not None:
                 return (

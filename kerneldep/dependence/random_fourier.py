@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, Key
 
 from .. import _check
 from ..features import one_hot, random_fourier
+from ..features.random_fourier import finite_features
 from ..kernels import AbstractKernel, Label
 from .feature_based import AbstractFeatureBased, FeatureDraws
 
@@ -41,9 +42,12 @@ class RandomFourier(AbstractFeatureBased):
             raise ValueError("RandomFourier: orthogonal and quasi are two ways to place frequencies: choose one.")
 
     def draw(self, kernel: AbstractKernel, x: Float[Array, "n d"], key: Key[Array, ""]) -> FeatureDraws:
-        """Two draws of D/2 features; the exact features of labels."""
+        """Two draws of D/2 features; exact features where the kernel has them."""
         if isinstance(kernel, Label):
             return FeatureDraws((one_hot(kernel, x),))
+        exact = finite_features(kernel, x.shape[1])
+        if exact is not None:
+            return FeatureDraws((exact,))
         return self._drawn(kernel, x.shape[1], key)
 
     @eqx.filter_jit

@@ -244,8 +244,30 @@ def _orthogonal_gaussians(key: Key[Array, ""], shape: tuple[int, int]) -> Float[
     size = min(num, dim)
     blocks = -(-num // size)
     key_directions, key_norms = jax.random.split(key)
-    q, r = jnp.linalg.qr(jax.random.normal(key_directions, (blocks, dim, size)))
-    # QR alone is not uniform over rotations: the signs of R's diagonal make it so.
-    q = q * jnp.sign(jnp.diagonal(r, axis1=1, axis2=2))[:, None, :]
+    gaussians = jax.random.normal(key_directions, (blocks, dim, size))
+    if dim <= FEW:
+        q = _orthonormal(gaussians)
+    else:
+        q, r = jnp.linalg.qr(gaussians)
+        # QR alone is not uniform over rotations: the signs of R's diagonal make it so.
+        q = q * jnp.sign(jnp.diagonal(r, axis1=1, axis2=2))[:, None, :]
     norms = jnp.linalg.norm(jax.random.normal(key_norms, shape), axis=1, keepdims=True)
     return norms * q.swapaxes(1, 2).reshape(-1, dim)[:num]
+
+
+FEW = 16
+"""Up to this dimension there are many blocks: of tens of thousands, XLA's QR on two CPU cores never returns."""
+
+
+def _orthonormal(matrices: Float[Array, "blocks dim size"]) -> Float[Array, "blocks dim size"]:
+    """The Q of each matrix whose R has a positive diagonal, by Gram–Schmidt; twice, which is enough."""
+
+    def column(k: Array, q: Array) -> Array:
+        v = matrices[:, :, k]
+        for _ in range(2):
+            inside = (q * v[:, :, None]).sum(1)
+            v = v - (q * inside[:, None, :]).sum(2)
+            v = v / jnp.linalg.norm(v, axis=1, keepdims=True)
+        return q.at[:, :, k].set(v)
+
+    return jax.lax.fori_loop(0, matrices.shape[2], column, jnp.zeros_like(matrices))

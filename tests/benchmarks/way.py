@@ -60,7 +60,7 @@ def measured(topic: str, name: str, way: Way, n: int, peers: str | None) -> dict
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     row: dict[str, Any] = {"n": n, "way": name, "dtype": way.dtype}
     if done.returncode:
-        words = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
+        words = [line for line in done.stderr.splitlines() if "Error" in line] or [f"exit {done.returncode}"]
         print(done.stderr[-2000:], file=sys.stderr)
         return row | {"remark": f"failed: {words[-1][:100]}"}
     return row | json.loads(done.stdout.splitlines()[-1]) | {"remark": way.remark}
