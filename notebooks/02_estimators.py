@@ -222,8 +222,8 @@ slopes.round(2)
 #   times the products. Quasi-Monte-Carlo frequencies fall faster, most of all in low dimension; orthogonal ones make no
 #   difference to HSIC here.
 # - **`Block`** falls like $b^{-1/2}$ and begins near the sampling error: the cheapest way to a result that is nearly as good as
-#   the data. The weaker the dependence (d = 20), the larger the blocks that this takes. **`Incomplete`** begins there too and then
-#   falls more slowly, most of all for strong dependence: all its 4-samples hold a pair of neighbours, (i + s, i + s + 1).
+#   the data. The weaker the dependence (d = 20), the larger the blocks that this takes. **`Incomplete`** begins there too and
+#   falls with the number of its 4-samples, at a cost for each that is higher than a block's.
 # - **Nyström** follows the kernel's eigenvalues: in low dimension few landmarks give many digits, most of all those of `"kmeans++"`,
 #   which spread out; in high dimension the spectrum is flat, and landmarks do worse than random features.
 #
@@ -232,7 +232,7 @@ slopes.round(2)
 # From the measurements: times by a cost model with non-negative coefficients beside the cost $t_0$ of any call:
 # $c\,n^2$ for exact, $n(c_0 + c_1 s + c_2 s^2)$ for features of size $s$, $n(c_0 + c_1 s)$ for the rest; errors by
 # interpolation in the size. The errors of features do not depend on n, those of `Block` and `Incomplete` fall like $n^{-1/2}$.
-# Beyond the measured sizes errors are taken to fall like $s^{-1/2}$; Nyström's and `Incomplete`'s are not extrapolated.
+# Beyond the measured sizes errors are taken to fall like $s^{-1/2}$; Nyström's are not extrapolated.
 
 # %%
 
@@ -275,14 +275,14 @@ def predicted(family, n, d, size=0):
 def needed_size(part, family, target, n):
     """The smallest size whose error is at most the target; None if there is none."""
     sizes, errors = part["size"].to_numpy(float), np.minimum.accumulate(part.error.to_numpy())
-    limit = {"Block": n / 8, "Incomplete": n / 4}.get(family, 8192)
+    limit = {"Block": n / 8, "Incomplete": n / 6}.get(family, 8192)
     if family in ("Block", "Incomplete"):
         errors = errors * (N / n) ** 0.5
     if target >= errors[0]:
         size = sizes[0]
     elif target >= errors[-1]:
         size = np.exp(np.interp(-np.log(target), -np.log(errors), np.log(sizes)))
-    elif LOOKS[family][0] in ("C1", "C3"):
+    elif LOOKS[family][0] == "C1":
         return None
     else:
         size = sizes[-1] * (errors[-1] / target) ** 2
