@@ -37,7 +37,7 @@ def as_real(values: ArrayLike, name: str) -> np.ndarray | Array:
     """
     if values is None:
         raise TypeError(f"{name} is None: an array of numbers is needed.")
-    if np.ma.is_masked(values):
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise TypeError(f"{name} is a masked array with masked entries: drop or impute those rows first.")
     array = values if isinstance(values, jax.Array) else np.asarray(values)
     if (

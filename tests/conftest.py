@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from jaxtyping import config as jaxtyping_config
 
+collect_ignore = ["dependence/on_devices.py"]  # a program, not a module of tests
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kerneldep as kd
-from kerneldep.kernels import Cosine, Gaussian, Laplace, Linear
+from kerneldep.kernels import Cosine, Gaussian, Laplace, Linear, Polynomial
 
 from ..derivatives import difference, direction_like, flat
 from ..oracles import hsic as oracle
@@ -104,3 +104,35 @@ def test_same_checks_as_hsic(unhooked):
     compiled = eqx.filter_jit(lambda x, y: kd.cka(x, y))
     with pytest.raises(RuntimeError, match="y holds NaN"):
         jax.block_until_ready(compiled(x, y * np.nan))
+
+
+@pytest.mark.parametrize("scale", [1e-10, 1e9])
+@pytest.mark.parametrize(
+    "estimator", [kd.Biased(), kd.Block(10), kd.RandomFourier(8)], ids=lambda one: type(one).__name__
+)
+def test_the_unit_of_a_kernel_does_not_matter(estimator, scale):
+    """Where HSIC itself leaves float32."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=40)
+    y = x + rng.normal(size=40)
+
+    def value(x):
+        return kd.cka(
+            x, y, Linear(), Linear(), estimator=estimator, key=jax.random.key(0) if estimator.random else None
+        )
+
+    np.testing.assert_allclose(value(scale * x), value(x), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "estimator", [kd.Biased(), kd.Unbiased(), kd.Incomplete(4)], ids=lambda one: type(one).__name__
+)
+def test_rounding_of_constant_data_is_no_dependence(estimator):
+    y = np.random.default_rng(0).normal(size=40)
+    for constant in (3.3, 0.7):
+        assert kd.cka(np.full(40, constant), y, Polynomial(2), estimator=estimator) == 0
+
+
+def test_overflow_is_not_independence():
+    x = np.random.default_rng(0).normal(size=40)
+    assert np.isnan(kd.cka(1e8 * x, x, Polynomial(5), Linear()))

@@ -127,3 +127,12 @@ def test_float32_at_a_hundred():
     x, y = np.random.default_rng(0).normal(size=(2, 100, 2)).astype(np.float32)
     value = kd.coco(x, y, kernel(), kernel())
     np.testing.assert_allclose(value, oracle.coco(gram(x), gram(y)), rtol=2e-6)
+
+
+def test_linear_kernels_of_many_samples():
+    """Where HSIC would use their finite features: COCO of linear kernels is the largest singular value of Cov(x, y)."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 2))
+    y = x + rng.normal(size=(60, 2))
+    largest = np.linalg.svd(np.cov(x.T, y.T, ddof=0)[:2, 2:])[1][0]
+    np.testing.assert_allclose(kd.coco(x, y, Linear(), Linear()), largest, rtol=1e-5)

@@ -141,3 +141,17 @@ def test_wrong_input_is_explained():
 def test_another_estimator_is_refused(unhooked):
     with pytest.raises(TypeError, match=r"Biased\(\) or Unbiased\(\)"):
         kd.distance_correlation_squared(np.zeros(5), np.zeros(5), estimator=kd.RandomFourier())  # pyright: ignore
+
+
+@pytest.mark.parametrize("size", [1e4, 1e6])
+def test_one_outlier_in_single_precision(size):
+    """Concrete univariate data are summed in double precision."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=60)
+    y = x + rng.normal(size=60)
+    x[3] = size
+    value = kd.distance_correlation_squared(x, y, estimator=kd.Unbiased())
+    assert value.dtype == np.float32
+    with jax.enable_x64(True):
+        expected = kd.distance_correlation_squared(x, y, estimator=kd.Unbiased())
+    np.testing.assert_allclose(value, expected, rtol=1e-4)  # the outlier itself is rounded, to 1/32

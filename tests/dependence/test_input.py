@@ -103,7 +103,9 @@ BAD = {
     "objects": ((pd.DataFrame({"a": X, "b": "text"}), Y), TypeError, "x has dtype object"),
     "dates": ((X, np.arange("2020-01", "2021-01", dtype="datetime64[M]")), TypeError, "y has dtype datetime64"),
     "missing values": ((X, pd.array([1.0, None] * 6)), ValueError, "y holds NaN"),
+    "masked": ((X, np.ma.masked_array(Y, Y > 1)), TypeError, "y is a masked array"),
     "none": ((None, Y), TypeError, "x is None"),
+    "underflow": ((X * 1e-50, Y), ValueError, "x vanishes in float32"),
     "overflow": ((X, np.full(12, 1e300) * np.sign(Y)), ValueError, "y overflows float32"),
 }
 
@@ -150,6 +152,27 @@ def test_a_bad_kernel_or_estimator(unhooked):
     broken = eqx.tree_at(lambda k: k.length_scale, Laplace(1.0), jnp.asarray(-1.0))
     with pytest.raises(ValueError, match=r"Laplace.length_scale must be positive and finite \(kernel_y\)"):
         kd.hsic(X, Y, None, broken)
+
+
+def test_a_bad_key_or_mesh(unhooked):
+    for key in (0, np.random.default_rng(0), jax.random.split(jax.random.key(0))):
+        with pytest.raises(TypeError, match="RandomFourier needs one JAX key"):
+            kd.hsic(X, Y, estimator=kd.RandomFourier(8), key=key)
+    with pytest.raises(TypeError, match="mesh is 'cpu': a jax.sharding.Mesh"):
+        kd.hsic(X, Y, mesh="cpu")
+
+
+def test_any_kind_of_integer_is_a_size():
+    for make in (kd.Block, kd.Incomplete, kd.RandomFourier, kd.Nystrom):
+        assert make(np.int64(8)) == make(8)
+        with pytest.raises(ValueError, match="is 8.0: "):
+            make(8.0)
+
+
+def test_a_table_of_numbers_of_several_kinds():
+    table = pd.DataFrame({"a": X, "b": X > 0})
+    both = np.stack([X, X > 0], axis=1)
+    np.testing.assert_array_equal(kd.hsic(table, Y), kd.hsic(both, Y))
 
 
 def test_no_warning_and_no_change_of_the_input():
