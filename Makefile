@@ -22,7 +22,7 @@ force := $(if $(FORCE),--force)
 
 run: $(ready)
 	$(py) -m experiments.ssl suite quick $(force)
-	$(py) -m notebooks $(force)
+	$(py) -m notebooks 01_infonce_vs_hsic $(force)
 	$(py) -m paper_figures $(force)
 	$(py) -m experiments.ssl summary
 	@echo "Gallery: $(CURDIR)/results/figures/index.html"
