@@ -17,8 +17,9 @@ def estimates(estimator, x, y, keys=None):
     def one(x, y, key):
         return estimator.statistic(estimator.prepare(Gaussian(1.0), Gaussian(1.0), x, y, key=key))
 
-    axes = (0, 0, None) if keys is None else (None, None, 0)
-    return np.asarray(jax.jit(jax.vmap(one, in_axes=axes))(x, y, keys), float)
+    if keys is not None:  # not under vmap: XLA's batched factorisations can hang on two CPU cores
+        return np.asarray(jax.jit(lambda keys: jax.lax.map(lambda key: one(x, y, key), keys))(keys), float)
+    return np.asarray(jax.jit(jax.vmap(lambda x, y: one(x, y, None)))(x, y), float)
 
 
 def samples(n: int, draws: int | None = None):

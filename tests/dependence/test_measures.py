@@ -60,7 +60,8 @@ class Subject:
         data = variations(self.case)
         with jax.enable_x64(True):
             stacked = tuple(jnp.asarray(np.stack(part)) for part in zip(*data.values(), strict=True))
-            evaluate = jax.jit(jax.vmap(jax.value_and_grad(self.case.function, argnums=(0, 1))))
+            one = jax.value_and_grad(self.case.function, argnums=(0, 1))
+            evaluate = jax.jit(jax.vmap(one) if self.case.batched else lambda *at: jax.lax.map(lambda xy: one(*xy), at))
             values, gradients = jax.tree.map(np.asarray, evaluate(*stacked))
         return {name: (values[i], gradients[0][i], gradients[1][i]) for i, name in enumerate(data)}
 

@@ -27,11 +27,9 @@ def test_error_falls_to_zero_from_below(x64):
 
     def values(num):
         one = kd.Nystrom(num)
-        return np.asarray(
-            jax.jit(jax.vmap(lambda key: one.statistic(one.prepare(*kernels, x, y, key=key))))(
-                jax.random.split(jax.random.key(0), 30)
-            )
-        )
+        keys = jax.random.split(jax.random.key(0), 30)
+        # Not under vmap: XLA's batched factorisations can hang on two CPU cores.
+        return np.asarray(jax.lax.map(lambda key: one.statistic(one.prepare(*kernels, x, y, key=key)), keys))
 
     few, more = values(4), values(20)
     assert max(few.max(), more.max()) <= exact

@@ -92,7 +92,7 @@ def rare() -> jax.Array:
 def test_landmarks_are_distinct_samples_and_rare_ones_are_found(sampling):
     x, kernel = rare(), kernels.Gaussian(1.0)
     keys = jax.random.split(jax.random.key(0), 200)
-    chosen = np.asarray(jax.vmap(lambda key: landmark_indices(kernel, x, 24, key, sampling))(keys))
+    chosen = np.asarray(jax.lax.map(lambda key: landmark_indices(kernel, x, 24, key, sampling), keys))
     assert all(len(set(some)) == 24 for some in chosen)
     found = np.isin(chosen, [7, 70, 200]).any(1).mean()
     # Uniform: 1 − C(297, 24)/C(300, 24) = 0.22.
@@ -120,7 +120,7 @@ def test_leverage_scores_are_the_oracles(x64):
 def test_second_landmark_is_drawn_by_squared_distance():
     x, kernel = jnp.asarray([[0.0], [0.0], [1.0], [3.0]], jnp.float32), kernels.Linear()
     keys = jax.random.split(jax.random.key(0), 8000)
-    chosen = np.asarray(jax.vmap(lambda key: landmark_indices(kernel, x, 2, key, "kmeans++"))(keys))
+    chosen = np.asarray(jax.lax.map(lambda key: landmark_indices(kernel, x, 2, key, "kmeans++"), keys))
     counts = np.zeros((4, 4))
     np.add.at(counts, tuple(chosen.T), 1)
     gram = np.asarray(kernel.gram(x))
