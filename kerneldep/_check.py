@@ -186,6 +186,26 @@ def as_views(values: ArrayLike, name: str, guard: Guard, *, min_images: int = 2)
     return _finite(as_float(array, name), name, guard)
 
 
+def samples_about(
+    values: ArrayLike, name: str, origin: Float[Array, "1 d"] | None, guard: Guard | None = None
+) -> Float[Array, "n d"]:
+    """`as_samples` less an origin, subtracted before double precision is narrowed.
+
+    Raises:
+        ValueError: as `as_samples`, or if the dimension is not the origin's.
+    """
+    array = as_real(values, name)
+    if origin is None:
+        return as_samples(array, name, guard)
+    shape = array.shape if array.ndim == 2 else (len(array), 1) if array.ndim == 1 else ()
+    if shape and shape[1] != origin.shape[1]:
+        raise ValueError(f"{name} has dimension {shape[1]}: {origin.shape[1]} is needed.")
+    if isinstance(array, jax.Array) or not shape or is_traced(origin):
+        return as_samples(array, name, guard) - origin
+    wide = np.promote_types(array.dtype, np.float64)
+    return as_samples(array.reshape(shape).astype(wide) - np.asarray(origin, wide), name, guard)
+
+
 def same_length(x: Array, y: Array, minimum: int, why: str) -> None:
     """Raise unless x and y hold equally many samples, at least `minimum`."""
     if len(x) != len(y):

@@ -127,7 +127,7 @@ class HSICLasso(SelectorMixin, BaseEstimator):
         relevance_: CKA of each feature with y, [d].
         n_features_in_: d.
 
-    Source: Yamada et al. (2014), eq. 1.
+    Source: Yamada et al. (2014).
 
     Example:
         >>> X = np.random.default_rng(0).normal(size=(100, 4))

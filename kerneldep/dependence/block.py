@@ -4,7 +4,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Float, Int, Key, Scalar
+from jaxtyping import Array, Float, Key, Scalar
 
 from .. import _check
 from ..kernels import AbstractKernel
@@ -61,10 +61,6 @@ class Block(AbstractEstimator):
     def triple(self, prepared: tuple[Side, Side]) -> Triple:
         """HSIC(X, Y), HSIC(X, X), HSIC(Y, Y)."""
         return jax.tree.map(lambda values: values.mean(), self._each(_UNBIASED.triple, prepared))
-
-    def permuted(self, prepared: tuple[Side, Side], permutation: Int[Array, " n"]) -> Scalar:
-        """HSIC(X, Y) with y permuted."""
-        return self.statistic((prepared[0], prepared[1].permuted(permutation)))
 
     def _each(self, function: Any, prepared: tuple[Side, Side]) -> Any:
         count = len(prepared[0].diagonal) // self.size

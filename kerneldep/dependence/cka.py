@@ -44,7 +44,7 @@ def cka(
     Raises:
         TypeError, ValueError: as `hsic`.
 
-    Source: Kornblith et al. (2019), eq. 2; Cortes, Mohri and Rostamizadeh (2012).
+    Source: Kornblith et al. (2019); Cortes, Mohri and Rostamizadeh (2012).
 
     Example:
         >>> import numpy as np

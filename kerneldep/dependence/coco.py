@@ -64,19 +64,41 @@ class Witnesses(eqx.Module):
     """
 
     value: Scalar
-    _x: Float[Array, "n d"]
-    _y: Float[Array, "n e"]
-    _kernel_x: AbstractKernel
-    _kernel_y: AbstractKernel
-    _weights: tuple[Float[Array, " n"], Float[Array, " n"]]
+    _f: "Witness"
+    _g: "Witness"
 
     def witness_x(self, points: ArrayLike) -> Float[Array, " m"]:
         """F at points [m] or [m, d], less its mean over the samples x. Time n(n + m), memory a tile."""
-        return _evaluate(self._kernel_x, self._x, self._weights[0], points, "x")
+        return self._f.at(points)
 
     def witness_y(self, points: ArrayLike) -> Float[Array, " m"]:
         """G at points [m] or [m, e], less its mean over the samples y. Time n(n + m), memory a tile."""
-        return _evaluate(self._kernel_y, self._y, self._weights[1], points, "y")
+        return self._g.at(points)
+
+
+class Witness(eqx.Module):
+    """A function Σ_i w_i k(x_i, ·), weights summing to 0, of samples about an origin: an offset costs no digits."""
+
+    kernel: AbstractKernel
+    samples: Float[Array, "n d"]
+    origin: Float[Array, "1 d"] | None
+    weights: Float[Array, " n"]
+
+    @classmethod
+    def create(cls, kernel: AbstractKernel, values: ArrayLike, weights: Float[Array, " n"]) -> "Witness":
+        """The function of samples that have been checked; where a translation changes it they stay where they are."""
+        samples = _check.as_samples(values, "samples")
+        origin = None if kernel.stationarity == "none" else center(samples)
+        return cls(kernel, _check.samples_about(values, "samples", origin), origin, jax.lax.stop_gradient(weights))
+
+    def at(self, points: ArrayLike) -> Float[Array, " m"]:
+        """Its values at points [m] or [m, d], less its mean over the samples."""
+        guard = _check.Guard()
+        check_parameters(self.kernel, "the kernel", guard)
+        at = _check.samples_about(points, "points", self.origin, guard)
+        if at.shape[1] != self.samples.shape[1]:
+            raise ValueError(f"points has dimension {at.shape[1]}: {self.samples.shape[1]} is needed.")
+        return _evaluate(self.kernel, self.samples, self.weights, guard.on(at))
 
 
 def coco_witnesses(
@@ -103,20 +125,21 @@ def coco_witnesses(
         >>> bool(outer * inner < 0)  # f follows x², not x
         True
     """
-    x, y = _check.as_samples(x, "x"), _check.as_samples(y, "y")
     of_x, of_y = checked_sides(x, y, kernel_x, kernel_y, Biased())
     pair = _pair(of_x, of_y)
     sign = jnp.where(pair.f[jnp.argmax(jnp.abs(pair.f))] < 0, -1, 1).astype(pair.f.dtype)
-    weights = jax.lax.stop_gradient((sign * _centred(pair.alpha), sign * _centred(pair.beta)))
-    return Witnesses(pair.value, x, y, of_x.kernel, of_y.kernel, weights)
+    f = Witness.create(of_x.kernel, x, sign * _centred(pair.alpha))
+    return Witnesses(pair.value, f, Witness.create(of_y.kernel, y, sign * _centred(pair.beta)))
 
 
 @eqx.filter_jit
 def _pair(of_x: Side, of_y: Side) -> SingularPair:
     n = len(of_x.diagonal)
     dtype = jnp.result_type(of_x.shift, of_y.shift)
-    pair = singular_pair(_centred_products(of_x), _centred_products(of_y), n, dtype)
-    return pair._replace(value=pair.value / n)
+    value, alpha, beta, f, g = singular_pair(*(_centred_products(of.in_units()) for of in (of_x, of_y)), n, dtype)
+    # With k = u·k′, the function of unit norm that α′ gives in k′ is √u times as large in k, and α′ = √u·α.
+    of_f, of_g = jnp.sqrt(of_x.unit), jnp.sqrt(of_y.unit)
+    return SingularPair(of_f * of_g * value / n, alpha / of_f, beta / of_g, of_f * f, of_g * g)
 
 
 def _centred_products(side: Side) -> Operator:
@@ -141,24 +164,11 @@ def _centred(v: Float[Array, " n"]) -> Float[Array, " n"]:
     return v - v.mean()
 
 
-def _evaluate(
-    kernel: AbstractKernel, x: Float[Array, "n d"], weights: Float[Array, " n"], points: ArrayLike, name: str
-) -> Float[Array, " m"]:
-    guard = _check.Guard()
-    check_parameters(kernel, f"kernel_{name}", guard)
-    at = _check.as_samples(points, "points", guard)
-    if at.shape[1] != x.shape[1]:
-        raise ValueError(f"points have dimension {at.shape[1]}, the samples {name} have {x.shape[1]}.")
-    return _compiled_evaluate(kernel, x, weights, guard.on(at))
-
-
 @eqx.filter_jit
-def _compiled_evaluate(
+def _evaluate(
     kernel: AbstractKernel, x: Float[Array, "n d"], weights: Float[Array, " n"], points: Float[Array, "m d"]
 ) -> Float[Array, " m"]:
     n = len(x)
-    if kernel.stationarity != "none":  # with weights that sum to 0 only a constant changes
-        x, points = x - center(x), points - center(x)
     # Prepared together, so that data-dependent choices agree.
     prepared = kernel.prepare(jnp.concatenate([x, points]))
     samples = jax.tree.map(lambda leaf: leaf[:n], prepared)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Scalar
 
 from .. import _check
@@ -15,13 +16,19 @@ from .._check import ArrayLike
 from ..kernels import AbstractKernel, Gaussian
 from ..kernels.bandwidth import median_distance
 from ..kernels.base import check_parameters
-from .tiled import Side, gram_sums, side
+from .sharded import gram_sums, placed_samples
+from .tiled import Side, side
 
 EXPANDED = 5
 """Up to so many variables dHSIC is expanded over subsets of them, of which there are 2^d."""
 
 
-def dhsic(variables: Sequence[ArrayLike], kernels: Sequence[AbstractKernel | None] | None = None) -> Scalar:
+def dhsic(
+    variables: Sequence[ArrayLike],
+    kernels: Sequence[AbstractKernel | None] | None = None,
+    *,
+    mesh: Mesh | None = None,
+) -> Scalar:
     """d-variable HSIC: the squared distance of the joint law's embedding from that of the product of its margins.
 
     dHSIC = ‖Ê ⊗φ_j − ⊗Êφ_j‖² = n⁻²Σ_ii′ Π_j K_j + Π_j n⁻²1ᵀK_j1 − 2n⁻¹ Σ_i Π_j n⁻¹(K_j1)_i, the V-statistic. With
@@ -32,6 +39,7 @@ def dhsic(variables: Sequence[ArrayLike], kernels: Sequence[AbstractKernel | Non
         variables: d ≥ 2 samples of n ≥ 2 each, [n] or [n, d_j]; rows belong together.
         kernels: one a variable, None for a Gaussian at its own median bandwidth; by default all of them. For d > 2 it
             matters that K is not centred: a constant added to a kernel adds the dependence among the others.
+        mesh: devices to spread the samples over, as in `hsic`.
 
     Returns:
         A scalar in the unit of the kernels' product, never negative but for rounding; of order 1/n at independence.
@@ -70,11 +78,11 @@ def dhsic(variables: Sequence[ArrayLike], kernels: Sequence[AbstractKernel | Non
     lengths = [len(x) for x in samples]
     if len(set(lengths)) > 1 or lengths[0] < 2:
         raise ValueError(f"variables are n ≥ 2 paired samples: they hold {', '.join(map(str, lengths))}.")
-    samples[0] = guard.on(samples[0])
+    samples = placed_samples(samples, mesh, guard)
     filled = tuple(
         Gaussian(median_distance(x)) if kernel is None else kernel for kernel, x in zip(given, samples, strict=True)
     )
-    return _statistic(filled, tuple(samples))
+    return _statistic(filled, samples, mesh)
 
 
 def _may_be_moved(kernel: AbstractKernel, num_variables: int) -> bool:
@@ -82,22 +90,22 @@ def _may_be_moved(kernel: AbstractKernel, num_variables: int) -> bool:
     return kernel.stationarity == "strict" or (num_variables == 2 and kernel.stationarity == "intrinsic")
 
 
-def _side(kernel: AbstractKernel, x: Float[Array, "n d"], num_variables: int) -> Side:
-    moved = side(kernel, x)
+def _side(kernel: AbstractKernel, x: Float[Array, "n d"], num_variables: int, mesh: Mesh | None) -> Side:
+    moved = side(kernel, x, mesh)
     if kernel.stationarity == "none" or _may_be_moved(kernel, num_variables):
         return moved
     # K differs by terms u_i + u_j from that of centred data, and its mean by that of 2u.
     diagonal = kernel.diagonal(x)
     shift = moved.shift + jax.lax.stop_gradient((diagonal - moved.diagonal).mean())
-    return Side(kernel, kernel.prepare(x), diagonal, shift)
+    return Side(kernel, kernel.prepare(x), diagonal, shift, mesh)
 
 
 @eqx.filter_jit
-def _statistic(kernels: tuple[AbstractKernel, ...], samples: tuple[Array, ...]) -> Scalar:
+def _statistic(kernels: tuple[AbstractKernel, ...], samples: tuple[Array, ...], mesh: Mesh | None) -> Scalar:
     # With K = K′ + c the products expand over subsets S of the variables: dHSIC(K) = Σ_S Π_{j∉S} c_j · dHSIC_S(K′).
     # The empty set and single variables contribute exactly 0, which is where digits would be lost: what is left are
     # differences of small numbers.
-    sides = tuple(_side(kernel, x, len(kernels)) for kernel, x in zip(kernels, samples, strict=True))
+    sides = tuple(_side(kernel, x, len(kernels), mesh) for kernel, x in zip(kernels, samples, strict=True))
     everything = tuple(range(len(sides)))
     if len(sides) <= EXPANDED:
         groups = tuple(group for size in everything[1:] for group in itertools.combinations(everything, size + 1))

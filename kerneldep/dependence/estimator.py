@@ -42,7 +42,7 @@ class AbstractEstimator(eqx.Module):
         *,
         key: Key[Array, ""] | None,
     ) -> PyTree:
-        """Everything the methods below need."""
+        """A pair, of x and of y, each with `permuted`, `on` (a mesh) and `in_units`: see `Side` and `FeatureSide`."""
 
     @abc.abstractmethod
     def statistic(self, prepared: PyTree) -> Scalar:
@@ -52,9 +52,10 @@ class AbstractEstimator(eqx.Module):
     def triple(self, prepared: PyTree) -> Triple:
         """The estimates of HSIC(X, Y), HSIC(X, X) and HSIC(Y, Y)."""
 
-    @abc.abstractmethod
     def permuted(self, prepared: PyTree, permutation: Int[Array, " n"]) -> Scalar:
-        """The estimate with y permuted, for tests."""
+        """The estimate of HSIC(X, Y) with y permuted, for tests."""
+        of_x, of_y = prepared
+        return self.statistic((of_x, of_y.permuted(permutation)))
 
 
 def above_rounding(self_dependence: Scalar, size: Scalar) -> Scalar:

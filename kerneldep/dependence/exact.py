@@ -4,7 +4,7 @@ import abc
 from typing import Any, ClassVar
 
 import equinox as eqx
-from jaxtyping import Array, Float, Int, Key, Scalar
+from jaxtyping import Array, Float, Key, Scalar
 
 from ..features.random_fourier import finite_features
 from ..kernels import AbstractKernel
@@ -67,10 +67,6 @@ class AbstractExact(AbstractEstimator):
             xy, *(above_rounding(one, abs(of.diagonal).mean()) for one, of in zip(own, prepared, strict=True))
         )
 
-    def permuted(self, prepared: Prepared, permutation: Int[Array, " n"]) -> Scalar:
-        """HSIC(X, Y) with y permuted."""
-        return self.statistic((prepared[0], prepared[1].permuted(permutation)))
-
 
 @eqx.filter_jit
 def sides(
@@ -96,7 +92,7 @@ class Biased(AbstractExact):
 
 
 class Unbiased(AbstractExact):
-    """The U-statistic (Song et al. 2012, eq. 5), with zero-diagonal Gram matrices K̃ and L̃.
+    """The U-statistic (Song et al. 2012), with zero-diagonal Gram matrices K̃ and L̃.
 
     [tr(K̃L̃) + 1ᵀK̃1·1ᵀL̃1/((n−1)(n−2)) − 2/(n−2)·1ᵀK̃L̃1] / (n(n−3)). Its mean is HSIC; it can be negative.
     Time n²(d + e)/2, memory n. Defined from n = 4.

@@ -105,10 +105,6 @@ class AbstractFeatureBased(AbstractEstimator):
         """HSIC(X, Y), HSIC(X, X), HSIC(Y, Y)."""
         return feature_triple(prepared, self.unbiased)
 
-    def permuted(self, prepared: tuple[FeatureSide, FeatureSide], permutation: Int[Array, " n"]) -> Scalar:
-        """The estimate with y permuted."""
-        return self.statistic((prepared[0], prepared[1].permuted(permutation)))
-
 
 def feature_side(kernel: AbstractKernel, x: Float[Array, "n d"], draws: FeatureDraws) -> FeatureSide:
     """Samples with features that do not depend on them."""

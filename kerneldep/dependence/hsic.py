@@ -3,7 +3,6 @@
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key, PyTree, Scalar
 
@@ -12,9 +11,9 @@ from .._check import ArrayLike
 from ..kernels import AbstractKernel, Gaussian
 from ..kernels.bandwidth import median_distance
 from ..kernels.base import check_parameters
-from .estimator import AbstractEstimator, Triple
+from .estimator import AbstractEstimator
 from .exact import Unbiased, sides
-from .sharded import placed
+from .sharded import placed_samples
 from .tiled import Side
 
 
@@ -53,7 +52,7 @@ def hsic(
         ValueError: unequal or too few samples, wrong rank, empty, NaN or infinite data, a kernel parameter that is not
             positive, a missing key. Under `jit` conditions on values raise a RuntimeError at run time instead.
 
-    Source: Gretton et al. (2005), eq. 9; Song et al. (2012), eq. 5.
+    Source: Gretton et al. (2005), eq. 9; Song et al. (2012).
 
     Example:
         >>> import numpy as np
@@ -106,19 +105,13 @@ def checked(
     """Kernels, samples and key of a public call, checked, with default kernels filled in."""
     if not isinstance(estimator, AbstractEstimator):
         raise TypeError(f"estimator is {estimator!r}: an estimator such as Unbiased() is needed.")
-    if not (mesh is None or isinstance(mesh, Mesh)):
-        raise TypeError(f"mesh is {mesh!r}: a jax.sharding.Mesh is needed, such as jax.make_mesh((8,), ('samples',)).")
     guard = _check.Guard()
     x = _samples(x, "x", kernel_x, guard)
     y = _samples(y, "y", kernel_y, guard)
     _check.same_length(x, y, estimator.min_samples, type(estimator).__name__)
     if estimator.random:
         key = _check.random_key(key, f"the estimator {type(estimator).__name__}")
-    if mesh is None:
-        x = guard.on(x)
-    else:  # a run-time check moves what it is attached to onto one device: here a number
-        x, y = placed(x, mesh), placed(y, mesh)
-        x = x + guard.on(jnp.zeros((), x.dtype))
+    x, y = placed_samples((x, y), mesh, guard)
     kernel_x = Gaussian(median_distance(x)) if kernel_x is None else kernel_x
     kernel_y = Gaussian(median_distance(y)) if kernel_y is None else kernel_y
     return kernel_x, kernel_y, x, y, key
@@ -136,9 +129,3 @@ def _samples(values: ArrayLike, name: str, kernel: AbstractKernel | None, guard:
 @eqx.filter_jit
 def _statistic(estimator: AbstractEstimator, prepared: Any) -> Scalar:
     return estimator.statistic(prepared)
-
-
-@eqx.filter_jit
-def triple(estimator: AbstractEstimator, prepared: Any) -> Triple:
-    """HSIC(X,Y), HSIC(X,X), HSIC(Y,Y) of what the estimator prepared, compiled."""
-    return estimator.triple(prepared)

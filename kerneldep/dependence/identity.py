@@ -31,7 +31,7 @@ def positive_dependence(
 
             - "unbiased": Ê_pos − [Ê_pos/N + (1 − 1/N)Ê_off]. Its mean is dep when the B images are distinct, drawn
               without replacement from N, and their views are independent.
-            - "paper": Ê_pos − Ê_all, the batch estimate of Li et al. (2021), eq. 6, less the factor Δl/N; biased by
+            - "paper": Ê_pos − Ê_all, the batch estimate of Li et al. (2021), less the factor Δl/N; biased by
               order 1/B.
             - "population": the views are the whole population (N = B, M equally likely views of each): E_pos then
               includes p = q. It is B times the plug-in tr(KHLH)/n² with Δl = 1.

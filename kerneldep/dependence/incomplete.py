@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, Scalar
+from jaxtyping import Array, Float, Key, Scalar
 
 from .. import _check
 from ..kernels import AbstractKernel
@@ -56,10 +56,6 @@ class Incomplete(AbstractEstimator):
         return Triple(
             xy, *(above_rounding(one, abs(of.diagonal).mean()) for one, of in zip(own, prepared, strict=True))
         )
-
-    def permuted(self, prepared: tuple[Side, Side], permutation: Int[Array, " n"]) -> Scalar:
-        """HSIC(X, Y) with y permuted."""
-        return self.statistic((prepared[0], prepared[1].permuted(permutation)))
 
     def _mean(self, prepared: tuple[Side, Side], function: Any) -> Any:
         """Mean over the 4-samples of a function of ½(k_ij + k_qr − k_iq − k_jr) and the same of l."""

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Scalar
 
 from .. import _check
@@ -13,7 +14,8 @@ from ..kernels.bandwidth import median_distance
 from ..kernels.base import check_parameters
 from ..kernels.tiles import center, unit_of
 from .exact import AbstractExact, Biased, Unbiased
-from .tiled import Side, gram_sums, side
+from .sharded import gram_sums, placed_samples
+from .tiled import Side, side
 from .univariate import weighted_distance
 
 
@@ -23,6 +25,7 @@ def mmd_squared(
     kernel: AbstractKernel | None = None,
     *,
     estimator: AbstractExact = Unbiased(),  # noqa: B008 (immutable, holds no array)
+    mesh: Mesh | None = None,
 ) -> Scalar:
     """The squared maximum mean discrepancy of two laws, from samples that need be neither paired nor equally many.
 
@@ -34,6 +37,7 @@ def mmd_squared(
         kernel: k; by default a Gaussian at the median bandwidth of both samples pooled.
         estimator: `Unbiased()`, a U-statistic in each sample (n, m ≥ 2; can be negative), or `Biased()`, the
             V-statistic (never negative but for rounding).
+        mesh: devices to spread the samples over, as in `hsic`.
 
     Returns:
         A scalar in the unit of k. Time (n + m)²d/2, memory n + m and a tile.
@@ -58,7 +62,8 @@ def mmd_squared(
     if kernel is not None:
         check_parameters(kernel, "kernel", guard)
     x, y = _two_samples(x, y, guard, estimator, centred=kernel is None or kernel.stationarity != "none")
-    return _mmd_squared(guard.on(x), y, kernel, isinstance(estimator, Unbiased))
+    x, y = placed_samples((x, y), mesh, guard)
+    return _mmd_squared(x, y, kernel, isinstance(estimator, Unbiased), mesh)
 
 
 def energy_distance(
@@ -67,6 +72,7 @@ def energy_distance(
     *,
     exponent: float = 1.0,
     estimator: AbstractExact = Unbiased(),  # noqa: B008
+    mesh: Mesh | None = None,
 ) -> Scalar:
     """The energy distance of two laws, 2·MMD² with the distance kernel.
 
@@ -78,6 +84,7 @@ def energy_distance(
         y: m samples, [m] or [m, d].
         exponent: e in (0, 2].
         estimator: `Unbiased()` (n, m ≥ 2) or `Biased()`, as in `mmd_squared`.
+        mesh: devices to spread the samples over, as in `hsic`.
 
     Returns:
         A scalar in the unit of the data to the power e. Time (n + m)²d/2, or (n + m) log(n + m) in one
@@ -95,7 +102,8 @@ def energy_distance(
     guard = _check.Guard()
     kernel = Distance(float(exponent))
     x, y = _two_samples(x, y, guard, estimator, centred=True)
-    return _energy_distance(guard.on(x), y, kernel, isinstance(estimator, Unbiased))
+    x, y = placed_samples((x, y), mesh, guard)
+    return _energy_distance(x, y, kernel, isinstance(estimator, Unbiased), mesh)
 
 
 def _two_samples(
@@ -124,7 +132,7 @@ def _two_samples(
 
 @eqx.filter_jit
 def _mmd_squared(
-    x: Float[Array, "n d"], y: Float[Array, "m d"], kernel: AbstractKernel | None, unbiased: bool
+    x: Float[Array, "n d"], y: Float[Array, "m d"], kernel: AbstractKernel | None, unbiased: bool, mesh: Mesh | None
 ) -> Scalar:
     """Σ_ij w_ij k(z_i, z_j) over the pooled sample z, in one pass.
 
@@ -143,20 +151,22 @@ def _mmd_squared(
     points = jnp.where((jnp.arange(len(z)) < len(x))[:, None], of_x[None, :], of_y[None, :])
     linear = Linear()
     weights = Side(linear, linear.prepare(points), (points**2).sum(1), jnp.zeros((), z.dtype))
-    sums = gram_sums((side(kernel, z), weights), ((0, 1),))
+    sums = gram_sums((side(kernel, z, mesh), weights), ((0, 1),))
     diagonal = 0.0 if unbiased else (sums.diagonals[0] * sums.diagonals[1]).sum()
     return (sums.products[0] + diagonal) / (n * m)
 
 
 @eqx.filter_jit
-def _energy_distance(x: Float[Array, "n d"], y: Float[Array, "m d"], kernel: Distance, unbiased: bool) -> Scalar:
+def _energy_distance(
+    x: Float[Array, "n d"], y: Float[Array, "m d"], kernel: Distance, unbiased: bool, mesh: Mesh | None
+) -> Scalar:
     z = jnp.concatenate([x, y])
     z = z - center(z)
     unit = unit_of(z)
     z = z / unit
     n, m = len(x), len(y)
     if z.shape[1] > 1 or kernel.exponent != 1:
-        return unit**kernel.exponent * 2 * _mmd_squared(z[:n], z[n:], kernel, unbiased)
+        return unit**kernel.exponent * 2 * _mmd_squared(z[:n], z[n:], kernel, unbiased, mesh)
     of_x = jnp.where(jnp.arange(n + m) < n, 1 / n, 0.0).astype(z.dtype)
     of_y = jnp.where(jnp.arange(n + m) < n, 0.0, 1 / m).astype(z.dtype)
     energy = -weighted_distance(z[:, 0], of_x - of_y)

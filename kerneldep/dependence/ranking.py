@@ -116,7 +116,7 @@ def column_alignment(
     Raises:
         TypeError, ValueError: as `hsic`.
 
-    Source: Yamada et al. (2014), eq. 1 and 4.
+    Source: Yamada et al. (2014).
     """
     x, y, kernel_y = _checked(x, y, kernel, kernel_y, Biased.min_samples, "column_alignment")
     size = max(int((STACK / (x.shape[1] + 1)) ** 0.5), 1)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int, PyTree
 
-from .._check import is_traced
+from .._check import Guard, is_traced
 from .feature_sums import Features, FeatureSums, approximate_centers, moments_about
 from .feature_sums import feature_sums as features_on_one_device
 from .tiled import TILE, GramSums, Side, meet, ring
@@ -41,8 +41,24 @@ def placed(array: Array, mesh: Mesh) -> Array:
     return jax.device_put(array, NamedSharding(mesh, samples_over(mesh) if even else PartitionSpec()))
 
 
+def placed_samples(samples: Sequence[Array], mesh: Mesh | None, guard: Guard) -> tuple[Array, ...]:
+    """The samples of a public call on the devices of a mesh (None for one), with the guard's run-time check.
+
+    Raises:
+        TypeError: if the mesh is none.
+    """
+    first, *others = samples
+    if mesh is None:
+        return guard.on(first), *others
+    if not isinstance(mesh, Mesh):
+        raise TypeError(f"mesh is {mesh!r}: a jax.sharding.Mesh is needed, such as jax.make_mesh((8,), ('samples',)).")
+    first, *others = (placed(one, mesh) for one in samples)
+    # The check moves what it is attached to onto one device: here a number.
+    return first + guard.on(jnp.zeros((), first.dtype)), *others
+
+
 def gram_sums(sides: tuple[Side, ...], groups: tuple[tuple[int, ...], ...], tile: int = TILE) -> GramSums:
-    """`tiled.gram_sums`, on one device or spread over those of the sides' mesh.
+    """`tiled.gram_sums`, on one device or spread over those of the first side's mesh.
 
     Args:
         sides: the variables, with n samples each.

@@ -255,22 +255,6 @@ def _whole(one: RunningSums) -> FeatureSums:
     return FeatureSums(one.sums.centers, jax.tree.map(jnp.add, one.sums.moments, one.lost))
 
 
-def batch_samples(
-    values: ArrayLike, name: str, origin: Float[Array, "1 d"] | None, guard: _check.Guard
-) -> Float[Array, "t d"]:
-    """Samples of a batch less an origin, subtracted before double precision is narrowed."""
-    array = _check.as_real(values, name)
-    if origin is None:
-        return _check.as_samples(array, name, guard)
-    shape = array.shape if array.ndim == 2 else (len(array), 1) if array.ndim == 1 else ()
-    if shape and shape[1] != origin.shape[1]:
-        raise ValueError(f"{name} has dimension {shape[1]}, its origin has {origin.shape[1]}.")
-    if isinstance(array, jax.Array) or not shape or _check.is_traced(origin):
-        return _check.as_samples(array, name, guard) - origin
-    wide = np.promote_types(array.dtype, np.float64)
-    return _check.as_samples(array.reshape(shape).astype(wide) - np.asarray(origin, wide), name, guard)
-
-
 def padded_samples(
     values: ArrayLike, name: str, origin: Float[Array, "1 d"] | None, guard: _check.Guard
 ) -> tuple[Float[Array, "t d"], int]:
@@ -281,7 +265,7 @@ def padded_samples(
     if array.size and array.ndim:
         step = 2 ** max(count.bit_length() - 4, 0)
         array = pad(array, [(0, -count % step)] + [(0, 0)] * (array.ndim - 1), mode="edge")
-    return batch_samples(array, name, origin, guard), count
+    return _check.samples_about(array, name, origin, guard), count
 
 
 def hsic_stream(
@@ -327,6 +311,8 @@ def hsic_stream(
     """
     if not isinstance(estimator, AbstractFeatureBased):
         raise TypeError(f"estimator is {estimator!r}: RandomFourier or Nystrom is needed to stream.")
+    if isinstance(batches, tuple) and len(batches) == 2 and all(hasattr(one, "ndim") for one in batches):
+        raise TypeError("batches is a pair of arrays: pass batches_of(x, y, size).")
     key_x, key_y = jax.random.split(_check.random_key(key, "hsic_stream"))
     state = None
     for x, y in _with_progress(batches) if progress else batches:
@@ -353,7 +339,7 @@ def _drawn(
         raise ValueError(f"The first batch holds {len(samples)} sample(s) of {name}: a default bandwidth needs 4.")
     if kernel is None or kernel.stationarity != "none":
         origin = center(samples)  # any point near by serves
-        samples = batch_samples(values, name, origin, guard)
+        samples = _check.samples_about(values, name, origin, guard)
     kernel = Gaussian(median_distance(samples)) if kernel is None else kernel
     return estimator.draw(kernel, guard.on(samples), key), None if origin is None else origin[0]
 

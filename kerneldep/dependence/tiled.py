@@ -15,7 +15,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree, Scalar
 
 from ..kernels import AbstractKernel, Scaled
 from ..kernels.tiles import center, exact_unit
@@ -40,10 +40,15 @@ class Side(eqx.Module):
         """The same, spread over the devices of a mesh."""
         return Side(self.kernel, self.points, self.diagonal, self.shift, mesh)
 
-    def in_units(self) -> "Side":
-        """The same of k times a power of two, with values near 1: squares then neither overflow nor vanish."""
+    @property
+    def unit(self) -> Scalar:
+        """A power of two near the kernel's values, 1 if they are 0."""
         size = jnp.abs(self.diagonal).mean()
-        factor = 1 / exact_unit(jnp.where(size > 0, size, 1), size.dtype)
+        return exact_unit(jnp.where(size > 0, size, 1), size.dtype)
+
+    def in_units(self) -> "Side":
+        """The same of k / `unit`, with values near 1: squares then neither overflow nor vanish."""
+        factor = 1 / self.unit
         kernel = Scaled(self.kernel, factor)
         return Side(kernel, self.points, self.diagonal * factor, self.shift * factor, self.mesh)
 
@@ -70,7 +75,7 @@ class GramSums(eqx.Module):
     diagonals: tuple[Float[Array, " n"], ...]
 
 
-def side(kernel: AbstractKernel, x: Float[Array, "n d"]) -> Side:
+def side(kernel: AbstractKernel, x: Float[Array, "n d"], mesh: Mesh | None = None) -> Side:
     """Prepare one variable; data are centred where HSIC does not depend on it."""
     if kernel.stationarity != "none":
         x = x - center(x)
@@ -79,7 +84,7 @@ def side(kernel: AbstractKernel, x: Float[Array, "n d"]) -> Side:
     block = kernel.pairwise(some, some)
     one = block[0, -1]  # less one entry first: of constant data all is then exactly 0
     shift = one + jnp.where(jnp.eye(len(block), dtype=bool), 0, block - one).sum() / max(block.size - len(block), 1)
-    return Side(kernel, prepared, kernel.diagonal(x), jax.lax.stop_gradient(shift))
+    return Side(kernel, prepared, kernel.diagonal(x), jax.lax.stop_gradient(shift), mesh)
 
 
 class Ring(NamedTuple):

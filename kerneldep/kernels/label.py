@@ -16,7 +16,7 @@ class Label(AbstractKernel):
     """k(y, y′) = `same` if y = y′ (in every coordinate), else `different`.
 
     Positive semi-definite on N labels iff same ≥ different and same + (N − 1)·different ≥ 0. HSIC depends only on
-    Δl = same − different, in which it is linear (Li et al. 2021, eq. 5).
+    Δl = same − different, in which it is linear (Li et al. 2021).
 
     Args:
         same: l₁.

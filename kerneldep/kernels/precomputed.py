@@ -28,8 +28,8 @@ class Precomputed(AbstractKernel):
         gram: K [N, N], symmetric.
 
     Raises:
-        ValueError: if K is not square, not finite or not symmetric; and, when used, if the samples are no indices of it
-            (a RuntimeError at run time in compiled code).
+        ValueError: if K is not square, not finite or not symmetric. Samples that are no indices of it raise a
+            RuntimeError in a measure, which is compiled, and a ValueError outside.
 
     Example:
         Strings, with the number of letters that two words share:

@@ -68,7 +68,7 @@ def safe_root(squared: Scalar) -> Scalar:
 
 
 class SSLHSIC(AbstractObjective):
-    """L = −dep + γ√HSIC(Z, Z), with Z the L2-normalised outputs (Li et al. 2021, eq. 2 with Δl = N).
+    """L = −dep + γ√HSIC(Z, Z), with Z the L2-normalised outputs (Li et al. 2021, with Δl = N).
 
     dep = E_pos k − E k is the dependence on identity, (N/Δl)·HSIC(Z, Y). √HSIC(Z, Z) is the regulariser: without it
     few well-separated codes are as good as many (C orthogonal codes have dep = 1 − 1/C). The loss is 1-homogeneous in

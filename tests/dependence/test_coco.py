@@ -65,6 +65,19 @@ def test_linear_witness_is_the_leading_singular_vector():
     np.testing.assert_allclose(np.abs(slope), np.abs(left[:, 0]), atol=2e-3)
 
 
+def test_the_unit_and_an_offset_do_not_matter():
+    """In float32: linear kernels of values near 10⁹, whose squares overflow, and 10⁻¹⁵; double data about 10⁸."""
+    x, y = sample(40)
+    points = np.eye(3)
+    plain = kd.coco_witnesses(x, y, Linear(), Linear())
+    for unit in (1e9, 1e-15):
+        found = kd.coco_witnesses(x * unit, y * unit, Linear(), Linear())
+        np.testing.assert_allclose(found.value / unit**2, plain.value, rtol=1e-5)
+        np.testing.assert_allclose(found.witness_x(points * unit) / unit, plain.witness_x(points), atol=1e-5)
+    moved = kd.coco_witnesses(x + 1e8, y - 1e8, Linear(), Linear())
+    np.testing.assert_allclose(moved.witness_x(points + 1e8), plain.witness_x(points), atol=1e-5)
+
+
 def test_recomputed_gram_matrices_are_the_held(monkeypatch, x64):
     """Above `HELD` samples products are taken of rows at a time: the same value, and the same derivative."""
     x, y = sample()

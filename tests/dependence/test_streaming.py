@@ -159,7 +159,7 @@ def test_bad_arguments(unhooked, monkeypatch):
     state = created()
     with pytest.raises(ValueError, match="x_batch has 8, y_batch has 7"):
         state.update(x, y[1:])
-    with pytest.raises(ValueError, match="x_batch has dimension 1, its origin has 2"):
+    with pytest.raises(ValueError, match="x_batch has dimension 1: 2 is needed"):
         state.update(y, y)
     with pytest.raises(ValueError, match="y_batch holds NaN"):
         state.update(x, y * np.nan)
@@ -175,6 +175,8 @@ def test_bad_arguments(unhooked, monkeypatch):
     key = jax.random.key(0)
     with pytest.raises(ValueError, match="batches is empty"):
         hsic_stream([], key=key)
+    with pytest.raises(TypeError, match=r"pass batches_of\(x, y, size\)"):
+        hsic_stream((x, y), key=key)
     with pytest.raises(ValueError, match="key is missing"):
         hsic_stream([(x, y)], key=None)
     with pytest.raises(TypeError, match="RandomFourier or Nystrom is needed"):
