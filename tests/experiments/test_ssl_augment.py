@@ -6,8 +6,6 @@ import pytest
 from experiments.ssl import augment
 from experiments.ssl.config import AugmentConfig
 
-pytestmark = pytest.mark.optimised
-
 CONFIG = AugmentConfig(size=8)
 PLAIN = AugmentConfig(size=8, flip=0.0, jitter=0.0, grey=0.0)
 

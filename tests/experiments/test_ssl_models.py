@@ -6,8 +6,6 @@ import pytest
 from experiments.ssl.config import ModelConfig
 from experiments.ssl.models import BatchNorm, Encoder, Network, _Recorder, convolve
 
-pytestmark = pytest.mark.optimised
-
 TINY = ModelConfig(widths=(4, 8), blocks=(1, 1), projector_hidden=8, projector_dim=4)
 
 

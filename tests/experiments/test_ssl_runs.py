@@ -15,8 +15,6 @@ from experiments.ssl.models import Encoder
 from experiments.ssl.train import TrainingDiverged, batch_order, learning_rate_schedule, num_calls, train
 from kerneldep.objectives import SSLHSIC, InfoNCE
 
-pytestmark = pytest.mark.optimised
-
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), dtype=np.uint8)
 TINY = Config(
     augment=dataclasses.replace(Config().augment, size=8),
