@@ -6,11 +6,12 @@ A map of the floors, each built on those above it:
 - `kerneldep.features`: explicit feature maps.
 - `kerneldep.dependence`: HSIC and its relatives on samples, with pluggable estimators (`hsic`, `cka`, `dhsic`,
   `mmd_squared`, `distance_covariance_squared`, …, `Unbiased`, `Block`, `RandomFourier`, …, also here).
+- `kerneldep.information`: mutual information: bounds, critics, nearest neighbours, distributions of known value.
 - `kerneldep.objectives`: self-supervised losses under one interface.
 - `kerneldep.analysis`: the claims of the theory as functions, and probes of representations.
 """
 
-from . import analysis, dependence, features, kernels, objectives
+from . import analysis, dependence, features, information, kernels, objectives
 from .dependence import (
     Biased,
     Block,
@@ -57,6 +58,7 @@ __all__ = [
     "hsic",
     "hsic_stream",
     "hsic_variance",
+    "information",
     "kcc",
     "kernels",
     "mmd_squared",

@@ -1,13 +1,14 @@
-"""InfoNCE is HSIC with another regulariser: the decomposition, the expansion and the bounds (Li et al. 2021, §3.2)."""
+"""InfoNCE is HSIC with another regulariser: the decomposition, the expansion and the bounds (Li et al. 2021)."""
 
 from typing import Literal, get_args
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Int, Scalar
+from jaxtyping import Array, Float, Int, Scalar
 
 from .. import _check
+from .._check import ArrayLike
 from ..dependence.identity import IdentitySums, same_sum
 from ..dependence.tiled import map_rows, side
 from ..kernels import AbstractKernel, Cosine, Scaled
@@ -30,6 +31,7 @@ class InfoNCEHSIC(eqx.Module):
         lower_variance: γ_R·E Var.
         upper_log: log(1 + β·E Var).
         upper_hoeffding: R²/8.
+        expansion_error_bound: E R(Z)³/(36√3) ≥ |gap − ½E Var|, R(z) the range of k(z, ·) (kerneldep's).
     """
 
     dependence: Scalar
@@ -42,11 +44,31 @@ class InfoNCEHSIC(eqx.Module):
     lower_variance: Scalar
     upper_log: Scalar
     upper_hoeffding: Scalar
+    expansion_error_bound: Scalar
 
     @property
     def half_variance(self) -> Array:
         """½ E Var, the second-order expansion of the gap (I2): good for small R, not at usual temperatures."""
         return 0.5 * self.mean_variance
+
+    @property
+    def expansion(self) -> Array:
+        """−dep + ½E Var, the second-order expansion of L (I2).
+
+        With k = cos/τ, τ times it is −dep_cos + (1/2τ)E Var_cos (I5), off from τL by at most τ·`expansion_error_bound`
+        = E R_cos(Z)³/(36√3 τ²).
+        """
+        return self.half_variance - self.dependence
+
+    @property
+    def equivalent_gamma(self) -> Array:
+        """The γ at which SSL-HSIC's −dep + γ√HSIC(Z, Z), with this kernel, equals L: gap/√HSIC(Z, Z) (kerneldep's).
+
+        Where the expansion holds and the mean similarity is constant it is ½√HSIC(Z, Z), and equal *gradients* need
+        twice that, γ = √HSIC(Z, Z) = √HSIC_cos/τ: inversely proportional to the temperature. 0 at collapse.
+        """
+        some = self.self_dependence > 0
+        return jnp.where(some, self.gap / jnp.sqrt(jnp.where(some, self.self_dependence, 1)), 0)
 
     @property
     def lower(self) -> Array:
@@ -76,6 +98,10 @@ def infonce_hsic(
     α = (e^{−R} − 1 + R)/R², β = (e^R − 1 − R)/R², γ_R = 4·log(1 + αR²/4)/R² (the sandwich is kerneldep's; the paper has
     its small-variance version). It holds because one distribution of Z′, the MB views equally likely and the anchor
     among them, serves the denominator and every expectation.
+
+    The error of the expansion is a third cumulant: with K(t) = log E e^{tU}, U = k(z, Z′) − E k(z, Z′), Taylor's
+    theorem leaves Λ − ½Var = K‴(t)/6 for some t in [0, 1]. K‴(t) is the third central moment of a tilted law of U, and
+    no law on an interval of length R has one beyond R³/(6√3): the extreme ones of given mean have two points.
 
     Args:
         views: representations [M, B, d].
@@ -144,6 +170,7 @@ def _infonce_hsic(views: Float[Array, "M B d"], kernel: AbstractKernel, estimate
         lower_variance=lower * mean_variance,
         upper_log=log_upper_bound(spread, mean_variance),
         upper_hoeffding=spread**2 / 8,
+        expansion_error_bound=((high - low) ** 3).mean() / (36 * 3**0.5),
     )
 
 

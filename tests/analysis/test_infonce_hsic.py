@@ -1,4 +1,4 @@
-"""InfoNCE beside HSIC: I1 to I5 of the theory, on finite populations and against the 60-digit reference."""
+"""InfoNCE beside HSIC: I1 to I6 of the theory, on finite populations and against the 60-digit reference."""
 
 import math
 
@@ -6,15 +6,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import special
 
-from kerneldep.analysis import infonce_hsic
+from kerneldep.analysis import codebook_views, infonce_hsic, reachable_infonce
 from kerneldep.analysis.infonce_hsic import (
     exponential_remainder,
     log_upper_bound,
     lower_factor,
     remainder_ratio,
 )
+from kerneldep.analysis.reachable_infonce import uniform_ceiling
 from kerneldep.kernels import Gaussian, Linear
+from kerneldep.objectives.infonce import infonce_terms
 
 from ..oracles import infonce as oracle
 from ..oracles import kernels as oracle_kernels
@@ -32,6 +35,7 @@ QUANTITIES = {
     "lower_variance": lambda gram, _: oracle.sandwich(gram)["lower_variance"],
     "upper_log": lambda gram, _: oracle.sandwich(gram)["upper_log"],
     "upper_hoeffding": lambda gram, _: oracle.sandwich(gram)["upper_hoeffding"],
+    "expansion_error_bound": lambda gram, _: np.mean(np.ptp(gram, axis=1) ** 3) / (36 * math.sqrt(3)),
 }
 
 
@@ -82,6 +86,9 @@ def test_i1_i3_i4_on_a_thousand_random_populations(x64):
     assert (found.gap <= found.upper_hoeffding * rounding).all()
     assert (found.lower <= found.gap * rounding).all()
     assert (found.gap <= found.upper * rounding).all()
+    error = np.abs(np.asarray(found.gap - found.half_variance))
+    assert (error <= np.asarray(found.expansion_error_bound) * rounding + 1e-16).all()  # I2 and I5
+    assert (found.expansion_error_bound <= found.range**3 / (36 * 3**0.5) * rounding).all()
     # Both ends are close somewhere: the test could fail.
     assert float((found.lower_variance / found.gap).max()) > 0.99
     assert float((found.gap / found.upper).max()) > 0.99
@@ -107,10 +114,136 @@ def test_i2_expansion_error_falls_like_the_cube_of_the_temperature(x64):
 def test_i5_lower_temperature_weighs_the_regulariser(x64):
     views = unit_views(4, 2, 20, 6)
     cosine = infonce_hsic(views, 1.0)
-    for temperature in (20.0, 40.0):
+    for temperature in (0.1, 0.5, 20.0, 40.0):
         found = infonce_hsic(views, temperature)
         expansion = -float(cosine.dependence) + float(cosine.mean_variance) / (2 * temperature)
-        assert temperature * float(found.infonce) == pytest.approx(expansion, abs=1 / temperature**2)
+        assert temperature * float(found.expansion) == pytest.approx(expansion, rel=1e-11)
+        bound = float(cosine.expansion_error_bound) / temperature**2  # E R_cos³/(36√3 τ²)
+        assert temperature * float(found.expansion_error_bound) == pytest.approx(bound, rel=1e-11)
+        assert abs(temperature * float(found.infonce) - expansion) <= bound
+
+
+def test_i5_equivalent_gamma(x64):
+    views = unit_views(4, 2, 20, 6)
+    for temperature in (0.1, 20.0):
+        found = infonce_hsic(views, temperature)
+        loss = -found.dependence + found.equivalent_gamma * jnp.sqrt(found.self_dependence)
+        assert float(loss) == pytest.approx(float(found.infonce), rel=1e-12)
+    angles = 2 * np.pi * np.arange(40) / 40  # constant mean similarity: γ → √HSIC_cos(Z, Z)/(2τ), HSIC_cos = ½
+    circle = infonce_hsic(np.stack([np.cos(angles), np.sin(angles)], -1).reshape(2, 20, 2), 50.0)
+    assert float(circle.equivalent_gamma) == pytest.approx(0.5**0.5 / 100, rel=1e-4)
+
+
+def test_third_central_moment_on_an_interval(x64):
+    # Two points of mass p and 1 − p a distance R apart have p(1 − p)(1 − 2p)R³, at most R³/6√3 at p = ½ − ½/√3.
+    p = np.linspace(0, 1, 200_001)
+    third = p * (1 - p) * (1 - 2 * p)
+    assert third.max() == pytest.approx(1 / (6 * math.sqrt(3)), rel=1e-9)
+    assert p[third.argmax()] == pytest.approx(0.5 - 0.5 / math.sqrt(3), abs=1e-5)
+    rng = np.random.default_rng(0)
+    values, weights = rng.beta(0.3, 0.3, size=(20_000, 5)), rng.dirichlet(np.full(5, 0.3), size=20_000)
+    centred = values - (weights * values).sum(1, keepdims=True)
+    moments = np.abs((weights * centred**3).sum(1)) / np.ptp(values, axis=1) ** 3
+    assert 0.9 < moments.max() * 6 * math.sqrt(3) <= 1  # no law has more, some nearly as much
+    # And where the tilted law stays near that one, Λ − ½Var is nearly the bound R³/(36√3).
+    low, r = third.argmax(), 1e-2
+    law = np.array([p[low], 1 - p[low]])
+    u = np.array([1 - p[low], -p[low]]) * r
+    error = math.log(law @ np.exp(u)) - 0.5 * law @ u**2
+    assert error == pytest.approx(r**3 / (36 * math.sqrt(3)), rel=0.02)
+
+
+def test_i6_stated_ceilings(x64):
+    ceilings = np.asarray(reachable_infonce(1024, np.array([0.1, 0.2, 0.5])))
+    assert ceilings == pytest.approx([6.89, 4.87, 2.00], abs=5e-3)
+    assert math.log(1024) == pytest.approx(6.93, abs=5e-3)
+    assert (ceilings < math.log(1024)).all()
+    k, tau = 7, 0.3
+    assert float(reachable_infonce(k, tau)) == pytest.approx(
+        math.log(k) - math.log(1 + (k - 1) * math.exp(-k / ((k - 1) * tau))), rel=1e-13
+    )
+
+
+def log_k_less_loss(views: jax.Array, temperature: float) -> jax.Array:
+    """log K − L_K of views [2, K, d], the anchors and their candidates."""
+    scores = views[0] @ views[1].T / temperature
+    return math.log(len(scores)) - (jax.nn.logsumexp(scores, axis=1) - jnp.diagonal(scores)).mean()
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5, 2.0])
+def test_i6_a_regular_simplex_reaches_the_ceiling(x64, temperature):
+    simplex = np.eye(6) - 1 / 6  # in 5 of its 6 dimensions
+    simplex = np.stack([simplex, simplex]) / np.linalg.norm(simplex[0])
+    ceiling = float(reachable_infonce(6, temperature, dim=5))
+    assert float(log_k_less_loss(jnp.asarray(simplex), temperature)) == pytest.approx(ceiling, rel=1e-12)
+    positive, log_denominator = infonce_terms(jnp.asarray(simplex), temperature, "in_batch")
+    assert math.log(6) - float(log_denominator - positive) == pytest.approx(ceiling, rel=1e-12)
+    assert ceiling == float(reachable_infonce(6, temperature))
+    one_less = float(log_k_less_loss(codebook_views(6), temperature))  # orthogonal codes need one dimension more
+    assert one_less < ceiling
+
+
+@pytest.fixture(scope="module")
+def climb():
+    """Gradient ascent of log K − L_K over two free unit vectors an image, from two random starts at once."""
+
+    @jax.jit
+    def best(start, temperature):
+        def value(free):
+            return log_k_less_loss(free / jnp.linalg.norm(free, axis=-1, keepdims=True), temperature)
+
+        def step(free, _):
+            moved = free + 4 * temperature * jax.grad(value)(free)
+            return moved / jnp.linalg.norm(moved, axis=-1, keepdims=True), None
+
+        def run(free):
+            return value(jax.lax.scan(step, free, None, length=600)[0])
+
+        return jax.lax.map(run, start).max()
+
+    return best
+
+
+@pytest.mark.parametrize(("dim", "temperature"), [(5, 0.3), (5, 1.0), (2, 0.1), (2, 0.3), (2, 1.0)])
+def test_i6_direct_optimisation(x64, climb, dim, temperature):
+    start = np.random.default_rng(0).normal(size=(2, 2, 6, 5))
+    start[..., dim:] = 0  # stays 0: one program for both dimensions
+    found, ceiling = float(climb(start, temperature)), float(reachable_infonce(6, temperature, dim))
+    assert found <= ceiling + 1e-12
+    if dim == 5:  # K − 1: reached
+        assert found == pytest.approx(ceiling, rel=1e-4)
+    else:  # an upper bound only, below the simplex's where many points share few dimensions
+        angles = 2 * np.pi * np.arange(6) / 6
+        hexagon = np.zeros((6, 5))
+        hexagon[:, :2] = np.stack([np.cos(angles), np.sin(angles)], -1)
+        best = float(log_k_less_loss(jnp.asarray(np.stack([hexagon, hexagon])), temperature))
+        assert found == pytest.approx(best, rel=1e-4)
+        assert best < ceiling <= float(reachable_infonce(6, temperature))
+        if temperature > 0.2:
+            assert ceiling < float(reachable_infonce(6, temperature)) - 0.1
+            assert best == pytest.approx(ceiling, rel=2e-2)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 128])
+def test_i6_no_number_of_negatives_passes_the_ceiling_of_the_dimension(dtype, dim):
+    temperature = np.array([0.05, 0.2, 1.0])
+    found = np.asarray(uniform_ceiling(jnp.asarray(temperature, dtype), dim))
+    order, x = dim / 2 - 1, 1 / temperature  # −log E e^{(s−1)/τ} = −log[Γ(d/2)(2τ)^{d/2−1} I_{d/2−1}(1/τ) e^{−1/τ}]
+    log_mean = special.gammaln(order + 1) + order * np.log(2 / x) + np.log(special.ive(order, x))
+    assert found == pytest.approx(-log_mean, rel=1e-6 if dtype == np.float32 else 1e-12)
+    limit = np.asarray(reachable_infonce(2**40, jnp.asarray(temperature, dtype), dim))
+    assert limit == pytest.approx(found, rel=1e-6)
+
+
+def test_i6_bad_input_is_named(unhooked):
+    for arguments, message in (
+        ((1, 0.1), "num_candidates is 1"),
+        ((2.5, 0.1), "num_candidates is 2.5"),
+        ((4, 0.0), "temperature must be positive"),
+        ((4, 0.1, 0), "dim is 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            reachable_infonce(*arguments)
 
 
 def test_sample_estimate_differs_in_its_positives_only(x64):
