@@ -1,7 +1,7 @@
 """Execute the notebooks: `python -m notebooks [--fast] [--force] [--record] [NAME …]`.
 
-The percent script `NN_topic.py` is the source of each. Executed notebooks go to `results/notebooks/`; with `--record`
-also beside their sources, with fixed cell ids, so that the same run gives the same file.
+The percent script `NN_topic.py` is the source of each. Executed notebooks go to `results/notebooks/`, as HTML too; with
+`--record` also beside their sources, with fixed cell ids, so that the same run gives the same file.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 
+from notebooks.pages import page
 from paper_figures.figures import write
 
 HERE = pathlib.Path(__file__).parent
@@ -72,6 +73,7 @@ def main() -> None:
             if len(text.encode()) > LIMIT:
                 raise SystemExit(f"{source.stem}: {len(text.encode()):,} bytes, more than {LIMIT:,}")
             write(source.with_suffix(".ipynb"), text.encode())
+        write(target.with_suffix(".html"), page(notebook, source.stem).encode())
         notebook.metadata["fingerprint"] = current
         write(target, nbformat.writes(notebook).encode())
         print(f"{source.stem}: executed in {time.perf_counter() - start:.1f} s, {target.relative_to(ROOT)}", flush=True)
