@@ -30,7 +30,7 @@ run: $(ready)
 test: lint
 	$(py) -m pytest -n auto --dist worksteal
 	$(py) -m notebooks --fast --force
-	$(py) -m paper_figures --fast --force
+	$(py) -m paper_figures --fast --force --check
 
 lint: $(ready)
 	$(py) -m ruff check .
@@ -46,6 +46,7 @@ bench: $(ready)
 records: $(ready)
 	$(py) -m experiments.ssl suite quick-3-seeds --force --record
 	$(py) -m paper_figures --force --record
+	$(py) -m paper_figures --fast --force --record
 	$(py) -m notebooks --force --record
 
 lab: $(ready)

@@ -15,7 +15,14 @@ from matplotlib.figure import Figure
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 STYLE = pathlib.Path(__file__).with_name("style.mplstyle")
 
-NAMES = ("random_features", "infonce_vs_hsic", "batch_bias")
+NAMES = (
+    "dependence_picture",
+    "infonce_vs_hsic",
+    "batch_bias",
+    "random_features",
+    "estimators",
+    "witnesses",
+)
 """Modules of this package that draw a figure, in the gallery's order."""
 
 
@@ -53,6 +60,38 @@ def fingerprint(name: str, fast: bool) -> str:
     for path in sources:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+TRAINED = 0.2
+"""Tolerance of numbers that hang on a network trained here: another machine's rounding trains another one."""
+
+TOLERANCES = {"dependence_picture": 0.02, "infonce_vs_hsic": TRAINED, "batch_bias": TRAINED}
+"""How far the numbers of a fast table may lie from the recorded, relative to the largest of their column."""
+
+
+def difference(name: str, table: pd.DataFrame, expected: pd.DataFrame) -> str:
+    """What differs between a table and the recorded one beyond the figure's tolerance (1e-3 if not stated); or ""."""
+    if table.shape != expected.shape or list(table) != list(expected):
+        return f"{table.shape[0]} rows of {list(table)}, recorded {expected.shape[0]} of {list(expected)}"
+    for column in table:
+        found, known = table[column], expected[column]
+        if not pd.api.types.is_float_dtype(known):
+            if not found.equals(known):
+                return f"{column} differs"
+            continue
+        limit = TOLERANCES.get(name, 1e-3) * known.abs().max()
+        off = (found - known).abs()
+        if not (found.isna() == known.isna()).all() or not (off.dropna() <= limit).all():
+            return f"{column} is {found[off.idxmax()]:.6g}, recorded {known[off.idxmax()]:.6g} ± {limit:.2g}"
+    return ""
+
+
+def captions(folder: pathlib.Path) -> dict[str, Caption]:
+    """The captions of the figures that a folder holds, in the gallery's order."""
+    fields = [field.name for field in dataclasses.fields(Caption)]
+    stamps = {name: folder / f"{name}.json" for name in NAMES}
+    records = {name: json.loads(stamp.read_text()) for name, stamp in stamps.items() if stamp.exists()}
+    return {name: Caption(**{field: record[field] for field in fields}) for name, record in records.items()}
 
 
 def make(name: str, folder: pathlib.Path, *, fast: bool, force: bool) -> tuple[Caption, bool]:

@@ -42,10 +42,26 @@ def test_committed_caption_is_that_of_the_committed_table(name):
 @every_figure
 def test_a_bad_number_changes_the_verdict(name):
     table = pd.read_csv(GALLERY / f"{name}.csv")
-    column = {"random_features": "rmse", "infonce_vs_hsic": "gap", "batch_bias": "mean"}[name]
+    column = {
+        "dependence_picture": "angle",
+        "infonce_vs_hsic": "gap",
+        "batch_bias": "mean",
+        "random_features": "rmse",
+        "estimators": "mean",
+        "witnesses": "witness_correlation",
+    }[name]
     table[column] *= 3
     good = figures.module(name).caption(pd.read_csv(GALLERY / f"{name}.csv")).verdict
     assert figures.module(name).caption(table).verdict != good
+
+
+@every_figure
+def test_a_changed_fast_table_is_noticed(name):
+    table = pd.read_csv(figures.ROOT / "paper_figures" / "fast" / f"{name}.csv")
+    assert figures.difference(name, table, table) == ""
+    assert figures.difference(name, table[:-1], table) != ""
+    column = table.select_dtypes(float).columns[0]
+    assert column in figures.difference(name, table.assign(**{column: 2 * table[column] + 1}), table)
 
 
 def test_gallery_shows_every_figure_and_escapes_text(tmp_path):
