@@ -83,7 +83,6 @@ def others(x, y, mesh):
     )
 
 
-
 def check_measures(n: int) -> None:
     """The public functions on data that lie on the devices, or (n uneven) on one."""
     devices = np.array(jax.devices())
