@@ -136,7 +136,8 @@ def coco_witnesses(
 def _pair(of_x: Side, of_y: Side) -> SingularPair:
     n = len(of_x.diagonal)
     dtype = jnp.result_type(of_x.shift, of_y.shift)
-    value, alpha, beta, f, g = singular_pair(*(_centred_products(of.in_units()) for of in (of_x, of_y)), n, dtype)
+    apply_x, apply_y = (_centred_products(of.in_units()) for of in (of_x, of_y))
+    value, alpha, beta, f, g = singular_pair(apply_x, apply_y, n, dtype)
     # With k = u·k′, the function of unit norm that α′ gives in k′ is √u times as large in k, and α′ = √u·α.
     of_f, of_g = jnp.sqrt(of_x.unit), jnp.sqrt(of_y.unit)
     return SingularPair(of_f * of_g * value / n, alpha / of_f, beta / of_g, of_f * f, of_g * g)
