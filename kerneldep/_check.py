@@ -8,6 +8,7 @@ cannot use JAX's persistent compilation cache). Shapes and dtypes are always kno
 
 import numbers
 import os
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -204,6 +205,54 @@ def samples_about(
         return as_samples(array, name, guard) - origin
     wide = np.promote_types(array.dtype, np.float64)
     return as_samples(array.reshape(shape).astype(wide) - np.asarray(origin, wide), name, guard)
+
+
+def as_count(value: Any, name: str, least: int = 1) -> int:
+    """An integer of any kind, at least `least`.
+
+    Raises:
+        ValueError: anything else; the message names the argument.
+    """
+    value = as_index(value)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} is {value!r}: an integer ≥ {least} is needed.")
+    return value
+
+
+def as_number(value: Any, name: str, holds: Callable[[float], bool], needed: str) -> float:
+    """A number known before compilation, for which `holds`.
+
+    Raises:
+        ValueError: anything else; the message says what is `needed`.
+    """
+    scalar = isinstance(value, numbers.Real) or (isinstance(value, np.ndarray | jax.Array) and value.ndim == 0)
+    if not scalar or is_traced(value) or not holds(float(value)):
+        raise ValueError(f"{name} is {value!r}: {needed} is needed.")
+    return float(value)
+
+
+def as_positive(value: Any, name: str) -> float:
+    """A positive, finite number known before compilation.
+
+    Raises:
+        ValueError: anything else.
+    """
+    return as_number(value, name, lambda number: 0 < number < float("inf"), "a positive, finite number")
+
+
+def as_scalar(value: ArrayLike, name: str, dtype: jnp.dtype, guard: Guard) -> Array:
+    """A finite scalar of a given dtype, traced or not.
+
+    Raises:
+        TypeError: for what is no number.
+        ValueError: any other shape, NaN or infinite.
+    """
+    array = as_float(as_real(value, name), name)
+    if array.ndim:
+        raise ValueError(f"{name} has shape {array.shape}: a scalar is needed.")
+    array = array.astype(dtype)
+    guard.require(jnp.isfinite(array), f"{name} must be finite.")
+    return array
 
 
 def same_length(x: Array, y: Array, minimum: int, why: str) -> None:

@@ -86,7 +86,7 @@ def difference(name: str, table: pd.DataFrame, expected: pd.DataFrame) -> str:
     for column in table:
         found, known = table[column].to_numpy(), expected[column].to_numpy()
         if known.dtype.kind != "f":
-            if not np.array_equal(found, known):
+            if not table[column].equals(expected[column]):
                 return f"{column} differs"
             continue
         limit = TOLERANCES.get(name, 1e-3) * np.nanmax(np.abs(known), initial=0)

@@ -73,18 +73,19 @@ def byol_flow(
         A `BYOLFlow` with num_steps + 1 steps; memory steps · MBd.
 
     Raises:
-        ValueError: M = 1 or B = 1, NaN or infinite values, no steps, dim < 1, no key.
+        ValueError: M = 1 or B = 1, NaN or infinite values, no steps, dim < 1, rates that are negative or no scalars, no
+            key.
 
     Source: Tian, Chen and Ganguli (2021), "Understanding self-supervised learning dynamics without contrastive pairs",
     for the dynamics, both collapses and the conserved matrix.
     """
     guard = _check.Guard()
     x = _check.as_views(inputs, "inputs", guard)
-    if dim < 1 or num_steps < 1:
-        raise ValueError(f"dim is {dim}, num_steps {num_steps}: both must be positive.")
-    decay, rate, step, first = (
-        jnp.asarray(value, x.dtype) for value in (weight_decay, predictor_rate, step_size, predictor_start)
-    )
+    dim, num_steps = _check.as_count(dim, "dim"), _check.as_count(num_steps, "num_steps")
+    decay = _check.as_scalar(weight_decay, "weight_decay", x.dtype, guard)
+    rate = _check.as_scalar(predictor_rate, "predictor_rate", x.dtype, guard)
+    step = _check.as_scalar(step_size, "step_size", x.dtype, guard)
+    first = _check.as_scalar(predictor_start, "predictor_start", x.dtype, guard)
     guard.require(
         (decay >= 0) & (rate >= 0) & (step > 0), "weight_decay and predictor_rate ≥ 0, step_size > 0 is needed."
     )

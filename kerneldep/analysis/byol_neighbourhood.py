@@ -15,6 +15,7 @@ from ..kernels.bandwidth import median_distance
 from ..kernels.base import check_parameters, dense_gram
 from ..kernels.dot_product import normalise
 from ..kernels.tiles import safe_sqrt
+from .spectrum import concentration, shares
 
 
 class BYOLNeighbourhood(eqx.Module):
@@ -107,7 +108,8 @@ def byol_neighbourhood(
 
     Raises:
         TypeError: something that is no kernel.
-        ValueError: M = 1 or B = 1, NaN or infinite values, targets of another shape, a ridge that is not positive.
+        ValueError: M = 1 or B = 1, NaN or infinite values, targets of another shape, a ridge that is not positive; not
+            normalised, squares that overflow or vanish.
 
     Source: Grill et al. (2020) for BYOL; Song et al. (2009) for conditional mean embeddings.
     """
@@ -119,6 +121,13 @@ def byol_neighbourhood(
     epsilon = positive_ridge(ridge, guard)
     if kernel is not None:
         check_parameters(kernel, "kernel", guard)
+    if not normalised:
+        for name, z in (("views", online), ("targets", target)):
+            squares = (z**2).sum()
+            seen = jnp.isfinite(4 * squares) & (squares > jnp.finfo(z.dtype).tiny)
+            guard.require(
+                seen | (z == 0).all(), f"{name} have squares that overflow or vanish in {z.dtype}: rescale them."
+            )
     return _byol_neighbourhood(guard.on(online), target.astype(online.dtype), kernel, epsilon, normalised)
 
 
@@ -158,21 +167,21 @@ def neighbourhood_weights(
     return _weights_at(guard.on(at), among, kernel, epsilon)
 
 
-def neighbourhood_size(weights: Float[Array, "*shape n"]) -> Float[Array, "*shape"]:
+def neighbourhood_size(weights: ArrayLike) -> Float[Array, "*shape"]:
     """1/Σp², p = |w|/Σ|w|: how many equal weights would be as concentrated; 0 if all weights are 0.
 
     Args:
         weights: w along the last axis.
+
+    Raises:
+        ValueError: a scalar, no weights, NaN or infinite ones.
     """
-    share = _shares(weights)
-    squares = (share**2).sum(-1)
-    return jnp.where(squares > 0, 1 / jnp.where(squares > 0, squares, 1), 0)
-
-
-def _shares(weights: Float[Array, "*shape n"]) -> Float[Array, "*shape n"]:
-    sizes = jnp.abs(weights)
-    total = sizes.sum(-1, keepdims=True)
-    return jnp.where(total > 0, sizes / jnp.where(total > 0, total, 1), 0)
+    guard = _check.Guard()
+    checked = _check.as_float(_check.as_real(weights, "weights"), "weights")
+    if not checked.ndim or not checked.size:
+        raise ValueError(f"weights have shape {checked.shape}: one at least is needed along the last axis.")
+    guard.require(jnp.isfinite(checked).all(), "weights hold NaN or infinite values.")
+    return concentration(shares(jnp.abs(guard.on(checked))))
 
 
 @eqx.filter_jit
@@ -194,6 +203,18 @@ def _solve(matrix: Float[Array, "n n"], right: Float[Array, "n m"], shift: Scala
     shift = jnp.maximum(shift.astype(matrix.dtype), floor)
     shift = jnp.where(shift > 0, shift, 1)
     return jax.scipy.linalg.solve(matrix + shift * jnp.eye(len(matrix), dtype=matrix.dtype), right, assume_a="pos")
+
+
+def _least_squares(z: Float[Array, "n d"], targets: Float[Array, "n k"]) -> Float[Array, "d k"]:
+    """The A of least ‖zA − targets‖ and, among several, least norm; singular values within rounding count as 0.
+
+    Of the loss no derivative by A is due at its minimum, hence none is given (second derivatives would need it).
+    """
+    z, targets = jax.lax.stop_gradient((z, targets))
+    left, values, right = jnp.linalg.svd(z, full_matrices=False)
+    some = values > max(z.shape) * jnp.finfo(z.dtype).eps * values[0]
+    inverse = jnp.where(some, 1 / jnp.where(some, values, 1), 0)
+    return _product(right.T, inverse[:, None] * _product(left.T, targets))
 
 
 @eqx.filter_jit
@@ -224,10 +245,11 @@ def _byol_neighbourhood(
         return _product(rows, mean_target) / rows.sum(1, keepdims=True)
 
     conditional_mean = map_rows(of_equals, Label(), jax.lax.stop_gradient(z))
-    linear = _solve(_product(z.T, z) / n, _product(z.T, mean_target) / n, jnp.zeros((), z.dtype))
+    linear = _least_squares(z, mean_target)
     gram = dense_gram(kernel, z)
     weights = _solve(gram, gram, n * ridge).T
-    share = _shares(weights).reshape(n, num_views, batch).sum(1)
+    share = shares(jnp.abs(weights))
+    by_image = share.reshape(n, num_views, batch).sum(1)
     own = jnp.arange(batch)[None, :] == (jnp.arange(n) % batch)[:, None]
     one = side(kernel, z)
     diagonal = (one.diagonal - one.shift).sum()
@@ -245,6 +267,6 @@ def _byol_neighbourhood(
         conditional_variance=loss(conditional_mean),
         linear_loss=loss(_product(z, linear)),
         kernel_loss=loss(_product(weights, mean_target)),
-        size=neighbourhood_size(weights).reshape(num_views, batch),
-        own_share=jnp.where(own, share, 0).sum(1).reshape(num_views, batch),
+        size=concentration(share).reshape(num_views, batch),
+        own_share=jnp.where(own, by_image, 0).sum(1).reshape(num_views, batch),
     )

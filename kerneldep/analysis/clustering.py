@@ -93,7 +93,7 @@ def image_distances(views: ArrayLike, kernel: AbstractKernel) -> Float[Array, "B
         kernel: k.
 
     Returns:
-        A symmetric matrix with zero diagonal, in the unit of k. Time (MB)²d; memory a tile of rows and B².
+        A symmetric matrix with zero diagonal, in the unit of k. Time (MB)²d; memory a tile of rows and MB².
 
     Raises:
         TypeError, ValueError: as `clustering`.

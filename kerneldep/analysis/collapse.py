@@ -117,12 +117,10 @@ def codebook_views(num_codes: int, num_images: int | None = None, num_views: int
     Raises:
         ValueError: counts that are too small, or B that is no multiple of C.
     """
-    images = max(num_codes, 2) if num_images is None else num_images
-    if num_codes < 1 or num_views < 2 or images < 2 or images % num_codes:
-        raise ValueError(
-            f"num_codes is {num_codes}, num_images {images}, num_views {num_views}: at least 1, 2 and 2 are needed, "
-            "and as many images on every code."
-        )
+    num_codes, num_views = _check.as_count(num_codes, "num_codes"), _check.as_count(num_views, "num_views", 2)
+    images = max(num_codes, 2) if num_images is None else _check.as_count(num_images, "num_images", 2)
+    if images % num_codes:
+        raise ValueError(f"num_images is {images}: as many images on every code need a multiple of {num_codes}.")
     codes = jax.nn.one_hot(jnp.arange(images) % num_codes, num_codes, dtype=float)
     return jnp.broadcast_to(codes, (num_views, images, num_codes))
 
@@ -144,10 +142,9 @@ def near_collapse(key: Key[Array, ""], num_images: int, scales: ArrayLike) -> Fl
     """
     guard = _check.Guard()
     deviations = _check.as_float(_check.as_real(scales, "scales"), "scales")
-    if num_images < 2 or deviations.ndim != 1 or not deviations.size:
-        raise ValueError(
-            f"num_images is {num_images}, scales has shape {deviations.shape}: ≥ 2 and [d − 1] are needed."
-        )
+    num_images = _check.as_count(num_images, "num_images", 2)
+    if deviations.ndim != 1 or not deviations.size:
+        raise ValueError(f"scales has shape {deviations.shape}: [d − 1] is needed.")
     guard.require((jnp.isfinite(deviations) & (deviations >= 0)).all(), "scales must be finite and not negative.")
     key = _check.random_key(key, "a start near collapse")
     noise = guard.on(deviations)[None, :] * jax.random.normal(key, (num_images, len(deviations)), deviations.dtype)
@@ -182,10 +179,11 @@ def collapse_flow(
     z ← normalise(z − η·n·∂L/∂z), n = MB, so that η does not depend on how many there are. No network ties the vectors
     together: what is seen is the loss's own landscape. Near collapse, with the linear kernel and no scatter within
     images, L = γ‖Σ‖_F − tr Σ and the variance along eigenvector k of Σ changes at a rate proportional to
-    λ_k(1 − γλ_k/‖Σ‖_F) (kerneldep's). So the barrier is passed only by a scatter of rank above γ²: one of lower rank
-    falls back to collapse, loss 0, however many codes there would be room for. Of higher rank but with a participation
-    ratio below γ² it starts to fall back, along its strong directions, until the weak ones have grown: a plateau near
-    collapse, the longer the weaker they are.
+    λ_k(1 − γλ_k/‖Σ‖_F) (kerneldep's). So the barrier is passed by a scatter of rank r above γ², which spreads over
+    r + 1 dimensions, loss −1 + γ/√(r + 1); one of lower rank falls back to collapse, loss 0, however many codes there
+    would be room for. At r = γ² equal variances are at rest in this approximation, and what it leaves out lets them
+    pass, slowly. Of higher rank but with a participation ratio below γ² it starts to fall back, along its strong
+    directions, until the weak ones have grown: a plateau near collapse, the longer the weaker they are.
 
     Args:
         views: the start [M, B, d].
@@ -199,17 +197,20 @@ def collapse_flow(
 
     Raises:
         TypeError: something that is no kernel.
-        ValueError: M = 1 or B = 1, NaN or infinite values, γ < 0, η or the number of steps not positive.
+        ValueError: M = 1 or B = 1, NaN or infinite values, γ < 0, η or the number of steps not positive, γ or η that is
+            no scalar.
     """
     guard = _check.Guard()
     kernel = Linear() if kernel is None else kernel
     check_parameters(kernel, "kernel", guard)
     start = _check.as_views(views, "views", guard)
-    if num_steps < 1:
-        raise ValueError(f"num_steps is {num_steps}: it must be positive.")
-    weight, eta = jnp.asarray(gamma, start.dtype), jnp.asarray(step_size, start.dtype)
-    guard.require((weight >= 0).all(), "gamma cannot be negative.")
-    guard.require((jnp.isfinite(eta) & (eta > 0)).all(), "step_size must be positive and finite.")
+    num_steps = _check.as_count(num_steps, "num_steps")
+    weight, eta = (
+        _check.as_scalar(gamma, "gamma", start.dtype, guard),
+        _check.as_scalar(step_size, "step_size", start.dtype, guard),
+    )
+    guard.require(weight >= 0, "gamma cannot be negative.")
+    guard.require(eta > 0, "step_size must be positive and finite.")
     return _flow(guard.on(start), weight, kernel, num_steps, eta)
 
 

@@ -115,7 +115,9 @@ def infonce_hsic(
         An `InfoNCEHSIC`. Time (MB)²d; rows of the Gram matrix are held a tile at a time.
 
     Raises:
-        ValueError: M = 1 or B = 1, NaN or infinite values, τ ≤ 0, an unknown estimate.
+        TypeError: something that is no kernel, or no temperature.
+        ValueError: M = 1 or B = 1, NaN or infinite values, τ ≤ 0, an unknown estimate, a range of k whose cube
+            overflows.
 
     Example:
         >>> views = jax.random.normal(jax.random.key(0), (2, 50, 8))
@@ -128,11 +130,18 @@ def infonce_hsic(
     guard = _check.Guard()
     checked = _check.as_views(views, "views", guard)
     if kernel is None:
-        temperature = jnp.asarray(temperature)
-        guard.require(((temperature > 0) & jnp.isfinite(temperature)).all(), "temperature must be positive and finite.")
-        kernel = Scaled(Cosine(), 1 / temperature)
+        tau = _check.as_scalar(temperature, "temperature", checked.dtype, guard)
+        guard.require(tau > 0, "temperature must be positive.")
+        kernel = Scaled(Cosine(), 1 / tau)
     check_parameters(kernel, "kernel", guard)
-    return _infonce_hsic(guard.on(checked), kernel, estimate)
+    found, late = _infonce_hsic(guard.on(checked), kernel, estimate), _check.Guard()
+    leaves, structure = jax.tree.flatten(found)
+    values = jnp.stack(leaves)
+    late.require(
+        jnp.isfinite(values).all(),
+        "The range of k is so large that its cube overflows: scale k down, or raise the temperature.",
+    )
+    return jax.tree.unflatten(structure, list(late.on(values)))
 
 
 @eqx.filter_jit

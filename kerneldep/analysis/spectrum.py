@@ -5,14 +5,14 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Scalar
+from jaxtyping import Array, Bool, Float, Int, Scalar
 
 from .. import _check
 from .._check import ArrayLike
 from ..dependence.tiled import map_rows
 from ..kernels import Linear
 from ..kernels.dot_product import normalise
-from ..kernels.tiles import center
+from ..kernels.tiles import center, exact_unit
 
 
 class Spectrum(eqx.Module):
@@ -50,7 +50,7 @@ def spectrum(views: ArrayLike, *, exponent: float = 2.0, sharpness: float = 2.0)
 
     alignment = E_pos‖z − z⁺‖^α, uniformity = log E e^{−t‖z − z′‖²} with z/‖z‖ for z. E_pos is over pairs of different
     views of one image; the second mean over pairs of different images within one view, as in the authors' code, and its
-    logarithm averaged over the views. The eigenvalues are of the features as they are.
+    logarithm averaged over the views; 0/‖0‖ = 0. The eigenvalues are of the features as they are.
 
     Args:
         views: representations [M, B, d].
@@ -62,7 +62,8 @@ def spectrum(views: ArrayLike, *, exponent: float = 2.0, sharpness: float = 2.0)
         use `jax.lax.map` rather than `vmap`: batched factorisations are slow on CPUs.
 
     Raises:
-        ValueError: M = 1 or B = 1, NaN or infinite values, α or t not positive.
+        ValueError: M = 1 or B = 1, NaN or infinite values, α or t not positive and finite, variances that overflow or
+            vanish.
 
     Source: Wang and Isola (2020), "Understanding contrastive representation learning through alignment and uniformity
     on the hypersphere".
@@ -74,11 +75,12 @@ def spectrum(views: ArrayLike, *, exponent: float = 2.0, sharpness: float = 2.0)
         (3.0, 0.0, -4.0)
     """
     guard = _check.Guard()
-    checked = _check.as_views(views, "views", guard)
-    for name, value in (("exponent", exponent), ("sharpness", sharpness)):
-        if not value > 0:
-            raise ValueError(f"{name} is {value}: it must be positive.")
-    return _spectrum(guard.on(checked), float(exponent), float(sharpness))
+    array = _check.as_real(views, "views")
+    checked = _check.as_views(array, "views", guard)
+    alpha, t = _check.as_positive(exponent, "exponent"), _check.as_positive(sharpness, "sharpness")
+    alignment, uniformity = _on_the_sphere(guard.on(checked), alpha, t)
+    # Narrowed again, centred: the covariance loses no digits to an offset.
+    return Spectrum(_variances(array.reshape(-1, array.shape[-1]), "views"), alignment, uniformity)
 
 
 def covariance_eigenvalues(features: ArrayLike) -> Float[Array, " r"]:
@@ -91,10 +93,9 @@ def covariance_eigenvalues(features: ArrayLike) -> Float[Array, " r"]:
         Variances, in the squared unit of the features.
 
     Raises:
-        ValueError: wrong rank, empty, NaN or infinite values.
+        ValueError: wrong rank, empty, NaN or infinite values, variances that overflow or vanish.
     """
-    guard = _check.Guard()
-    return _eigenvalues(guard.on(_check.as_samples(features, "features", guard, centred=True)))
+    return _variances(features, "features")
 
 
 def effective_rank(eigenvalues: ArrayLike) -> Array:
@@ -108,11 +109,14 @@ def effective_rank(eigenvalues: ArrayLike) -> Array:
 
     Returns:
         A number without unit.
+
+    Raises:
+        ValueError: a scalar, no eigenvalues, NaN or infinite ones.
     """
-    share, some = _shares(eigenvalues)
-    positive = share > 0
-    entropy = -jnp.where(positive, share * jnp.log(jnp.where(positive, share, 1)), 0).sum(-1)
-    return jnp.where(some, jnp.exp(entropy), 0)
+    share = _checked_shares(eigenvalues)
+    occupied = share > 0
+    entropy = -jnp.where(occupied, share * jnp.log(jnp.where(occupied, share, 1)), 0).sum(-1)
+    return jnp.where(occupied.any(-1), jnp.exp(entropy), 0)
 
 
 def participation_ratio(eigenvalues: ArrayLike) -> Array:
@@ -123,22 +127,41 @@ def participation_ratio(eigenvalues: ArrayLike) -> Array:
 
     Returns:
         A number without unit.
+
+    Raises:
+        ValueError: as `effective_rank`.
     """
-    share, some = _shares(eigenvalues)
-    squares = (share**2).sum(-1)
-    return jnp.where(some, 1 / jnp.where(some, squares, 1), 0)
+    return concentration(_checked_shares(eigenvalues))
 
 
-def _shares(eigenvalues: ArrayLike) -> tuple[Array, Array]:
-    values = jnp.maximum(_check.as_float(_check.as_real(eigenvalues, "eigenvalues"), "eigenvalues"), 0)
+def shares(values: Float[Array, "*shape n"]) -> Float[Array, "*shape n"]:
+    """v/Σv along the last axis of v ≥ 0, and 0 where all are 0."""
+    # Of numbers near the largest float the sum overflows, and its reciprocal vanishes: a power of two prevents both.
+    scale = 2.0 ** -(4 + values.shape[-1].bit_length())
+    values = jnp.where(values.max(-1, keepdims=True) > 1, values * scale, values)
     total = values.sum(-1, keepdims=True)
-    some = total > 0
-    return jnp.where(some, values / jnp.where(some, total, 1), 0), some[..., 0]
+    return jnp.where(total > 0, values / jnp.where(total > 0, total, 1), 0)
+
+
+def concentration(share: Float[Array, "*shape n"]) -> Float[Array, "*shape"]:
+    """1/Σp², how many equal shares would be as concentrated; 0 where all are 0."""
+    squares = (share**2).sum(-1)
+    return jnp.where(squares > 0, 1 / jnp.where(squares > 0, squares, 1), 0)
+
+
+def _checked_shares(eigenvalues: ArrayLike) -> Array:
+    guard = _check.Guard()
+    values = _check.as_float(_check.as_real(eigenvalues, "eigenvalues"), "eigenvalues")
+    if not values.ndim or not values.size:
+        raise ValueError(f"eigenvalues have shape {values.shape}: one at least is needed along the last axis.")
+    guard.require(jnp.isfinite(values).all(), "eigenvalues hold NaN or infinite values.")
+    return shares(jnp.maximum(guard.on(values), 0))  # rounding aside
 
 
 @eqx.filter_jit
-def _spectrum(views: Float[Array, "M B d"], exponent: float, sharpness: float) -> Spectrum:
-    num_views, batch, dim = views.shape
+def _on_the_sphere(views: Float[Array, "M B d"], exponent: float, sharpness: float) -> tuple[Scalar, Scalar]:
+    """Alignment and uniformity."""
+    num_views, batch, _ = views.shape
     unit = normalise(views)
 
     def to_others(view: Float[Array, "B d"]) -> Scalar:
@@ -149,21 +172,40 @@ def _spectrum(views: Float[Array, "M B d"], exponent: float, sharpness: float) -
     alignment = jax.lax.map(to_others, unit).sum() / (num_views * (num_views - 1) * batch)
 
     def log_mean(z: Float[Array, "B d"]) -> Scalar:
+        norms = (z**2).sum(1)  # 1, or 0 where z = 0
+
         def of_rows(rows: Float[Array, "t n"], index: Int[Array, " t"]) -> Array:
             others = jnp.arange(batch)[None, :] != index[:, None]
-            return jax.nn.logsumexp(-2 * sharpness * (1 - rows), axis=1, where=others)
+            squared = norms[index][:, None] + norms[None, :] - 2 * rows
+            return jax.nn.logsumexp(-sharpness * squared, axis=1, where=others)
 
         return jax.nn.logsumexp(map_rows(of_rows, Linear(), z)) - math.log(batch * (batch - 1))
 
-    return Spectrum(_eigenvalues(views.reshape(-1, dim)), alignment, jax.lax.map(log_mean, unit).mean())
+    return alignment, jax.lax.map(log_mean, unit).mean()
+
+
+def _variances(features: ArrayLike, name: str) -> Float[Array, " r"]:
+    """Checked `covariance_eigenvalues`."""
+    guard, late = _check.Guard(), _check.Guard()
+    eigenvalues, constant = _eigenvalues(guard.on(_check.as_samples(features, name, guard, centred=True)))
+    limits = jnp.finfo(eigenvalues.dtype)
+    seen = jnp.isfinite(eigenvalues.sum()) & (eigenvalues[0] > limits.tiny / limits.eps)
+    late.require(
+        seen | constant, f"{name} have variances that overflow or vanish in {eigenvalues.dtype}: rescale them."
+    )
+    return late.on(eigenvalues)
 
 
 @eqx.filter_jit
-def _eigenvalues(features: Float[Array, "n d"]) -> Float[Array, " r"]:
+def _eigenvalues(features: Float[Array, "n d"]) -> tuple[Float[Array, " r"], Bool[Array, ""]]:
+    """Eigenvalues, and whether the features are constant."""
     # A point amid the data first: of constant features nothing is left but 0.
     centred = features - center(features)
     centred = centred - centred.mean(0, keepdims=True)
+    largest = jnp.abs(centred).max()
+    unit = exact_unit(jnp.where(largest > 0, largest, 1), centred.dtype)
+    centred = centred / unit
     tall = len(centred) >= centred.shape[1]
     product = (centred.T, centred) if tall else (centred, centred.T)
     gram = jnp.matmul(*product, precision=jax.lax.Precision.HIGHEST) / len(centred)
-    return jnp.maximum(jnp.linalg.eigvalsh(gram)[::-1], 0)
+    return jnp.maximum(jnp.linalg.eigvalsh(gram)[::-1], 0) * unit * unit, largest == 0

@@ -7,17 +7,18 @@ Bounds are functions of scores f(x_i, y_j) [K, K] with the observed pairs on the
   `donsker_varadhan`, `mine`, `smile`, from one batch neither lower nor upper.
 - `upper`: `club`, `leave_one_out`, upper bounds with the true conditional only.
 - `bounds`: `Bound`, which of these each is, its ceiling and its variance; `get_bound(name)`, `BOUNDS`.
-- `critics`: `Bilinear`, `Separable`, `Concatenated`, `KernelCritic`; `Baselined`, `Standardised` around another.
+- `critics`: `Bilinear`, `Separable`, `Concatenated`, `KernelCritic`; `Baselined`, `Standardised` around another;
+  `trainable(critic)`, what of it is trained.
 - `estimate`: `estimate_mi(x, y)`, a critic trained and evaluated on pairs it has not seen.
 - `ksg`: `ksg(x, y)`, from nearest neighbours.
 - `tasks`: laws of known information: Gaussians with exact critic and HSIC, maps of them, Student t, finite populations.
-- `scores`: the check of a score matrix and the means over its parts.
+- `scores`: the check of a score matrix and the means over its parts; `arguments`: checks of hyper-parameters.
 """
 
 from . import tasks
 from .bounds import BOUNDS, Bound, get_bound
 from .contrastive import infonce, interpolated
-from .critics import AbstractCritic, Baselined, Bilinear, Concatenated, KernelCritic, Separable, Standardised
+from .critics import AbstractCritic, Baselined, Bilinear, Concatenated, KernelCritic, Separable, Standardised, trainable
 from .estimate import MIEstimate, TrainingCurve, estimate_mi
 from .ksg import ksg
 from .upper import club, leave_one_out
@@ -59,5 +60,6 @@ __all__ = [
     "nwj",
     "smile",
     "tasks",
+    "trainable",
     "tuba",
 ]

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from jaxtyping import Array, Scalar
 
+from .. import _check
+from .arguments import as_alpha, as_clip, as_constant_baseline, as_decay
 from .contrastive import infonce, interpolated
 from .upper import club, leave_one_out
 from .variational import (
@@ -38,7 +40,7 @@ class Bound:
             expectation, with f = log p(y|x) + h(y) only. "neither": a batch's value can err to either side on average.
         value: scores ↦ estimate.
         objective: (scores, state) ↦ (what training maximises, next state); the first state is None.
-        ceiling: K ↦ the largest value there is, ∞ where there is none.
+        ceiling: K ≥ 2 ↦ the largest value there is, ∞ where there is none.
         variance: what is known of it, over n independent pairs.
     """
 
@@ -50,8 +52,9 @@ class Bound:
     variance: str
 
     def near_ceiling(self, estimate: float, num_pairs: int) -> bool:
-        """Whether an estimate from batches of K = `num_pairs` is within 5 % of the ceiling, or above it."""
-        return float(estimate) >= NEAR * self.ceiling(num_pairs)
+        """Whether an estimate from batches of K = `num_pairs` is within 5 % of a finite ceiling, or above it."""
+        ceiling = self.ceiling(num_pairs)
+        return math.isfinite(ceiling) and float(estimate) >= NEAR * ceiling
 
 
 BOUNDS = (
@@ -69,7 +72,15 @@ BOUNDS = (
 """The names that `get_bound` and `estimate_mi` take."""
 
 
-@functools.lru_cache(maxsize=128)  # one object for one choice, so that compiled training is found again
+PARAMETERS: dict[str, dict[str, Callable[[Any], float]]] = {
+    "interpolated": {"alpha": as_alpha, "log_baseline": as_constant_baseline},
+    "tuba": {"log_baseline": as_constant_baseline},
+    "smile": {"clip": as_clip},
+    "mine": {"decay": as_decay},
+}
+"""The hyper-parameters of the bounds that have any, and their checks."""
+
+
 def get_bound(name: str, **parameters: float) -> Bound:
     """The bound of that name, with its function's hyper-parameters: `get_bound("smile", clip=1.0)`.
 
@@ -79,20 +90,27 @@ def get_bound(name: str, **parameters: float) -> Bound:
             of "mine", as numbers.
 
     Raises:
-        ValueError: an unknown name, or a parameter that the bound does not take.
+        ValueError: an unknown name, a parameter that the bound does not take, or one out of its range.
 
     Example:
         >>> bound = get_bound("infonce")
         >>> bound.kind, bound.near_ceiling(4.0, num_pairs=64)
         ('lower', True)
     """
-    if name not in BOUNDS:
+    if not isinstance(name, str) or name not in BOUNDS:
         raise ValueError(f"bound is {name!r}: one of {', '.join(map(repr, BOUNDS))} is needed.")
-    taken = {"interpolated": {"alpha", "log_baseline"}, "tuba": {"log_baseline"}, "smile": {"clip"}, "mine": {"decay"}}
-    if unknown := set(parameters) - taken.get(name, set()):
-        raise ValueError(f"{name} has no parameter {', '.join(sorted(unknown))}: it takes {taken.get(name, 'none')}.")
+    taken = PARAMETERS.get(name, {})
+    if unknown := set(parameters) - set(taken):
+        raise ValueError(
+            f"{name} has no parameter {', '.join(sorted(unknown))}: it takes {', '.join(taken) or 'none'}."
+        )
+    return _bound(name, **{parameter: taken[parameter](value) for parameter, value in parameters.items()})
+
+
+@functools.lru_cache(maxsize=128)  # one object for one choice, so that compiled training is found again
+def _bound(name: str, **parameters: float) -> Bound:
     if name == "infonce":
-        return _of_value(name, "lower", infonce, math.log, "small: no term exceeds log K; the price is a bias")
+        return _of_value(name, "lower", infonce, _log_ceiling, "small: no term exceeds log K; the price is a bias")
     if name == "interpolated":
         alpha = parameters.get("alpha", 0.01)
         value = functools.partial(interpolated, **parameters)
@@ -136,11 +154,16 @@ def _conditional(scores: Array, _: None) -> tuple[Scalar, None]:
     return infonce(scores.T), None
 
 
-def _no_ceiling(_: int) -> float:
+def _no_ceiling(num_pairs: int) -> float:
+    _check.as_count(num_pairs, "num_pairs", 2)
     return math.inf
+
+
+def _log_ceiling(num_pairs: int) -> float:
+    return math.log(_check.as_count(num_pairs, "num_pairs", 2))
 
 
 def _interpolated_ceiling(alpha: float) -> Callable[[int], float]:
     if alpha == 0:
         return _no_ceiling
-    return lambda num_pairs: (alpha < 1) + math.log((num_pairs - 1) / alpha)
+    return lambda num_pairs: (alpha < 1) + math.log((_check.as_count(num_pairs, "num_pairs", 2) - 1) / alpha)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Scalar
 
 from .._check import ArrayLike
-from .scores import as_scores, joint_mean, log_product_mean_exp, observed
+from .arguments import as_alpha
+from .scores import as_scores, joint_mean, log_product_mean_exp, log_sum_exp, observed
 from .variational import as_log_baseline
 
 
@@ -58,14 +59,15 @@ def interpolated(scores: ArrayLike, alpha: float = 0.01, log_baseline: ArrayLike
     Raises:
         TypeError, ValueError: see `as_scores`; or if α is outside [0, 1], or `log_baseline` neither a number nor [K].
     """
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha is {alpha}: a number in [0, 1] is needed.")
-    scores = as_scores(scores)
-    num = len(scores)
-    log_alpha, log_rest = (math.log(a) if a > 0 else -math.inf for a in (alpha, 1 - alpha))
-    log_mean = log_sums_without_row(scores) - math.log(num - 1)
-    log_mixture = jnp.logaddexp(log_alpha + log_mean, log_rest + as_log_baseline(log_baseline, scores))
+    alpha, scores = as_alpha(alpha), as_scores(scores)
+    num, log_baseline = len(scores), as_log_baseline(log_baseline, scores)
+    log_mixture = log_sums_without_row(scores) - math.log(num - 1)
+    if alpha < 1:
+        log_alpha = math.log(alpha) if alpha > 0 else -math.inf
+        log_mixture = jnp.logaddexp(log_alpha + log_mixture, math.log1p(-alpha) + log_baseline)
     held_out = jnp.where(observed(num), 0, log_mixture).sum() / (num * (num - 1.0))
+    if alpha == 1:  # e^f/m(y) has mean 1 down each column, also in the limit of a column of −∞
+        return joint_mean(scores) - held_out
     product = jnp.exp(log_product_mean_exp(scores - jnp.diagonal(log_mixture)[None, :]))
     return 1 + joint_mean(scores) - held_out - product
 
@@ -79,5 +81,5 @@ def log_sums_without_row(scores: Float[Array, "K K"]) -> Float[Array, "K K"]:
     top = jnp.arange(len(scores))[:, None] == jnp.argmax(scores, axis=0)[None, :]
     whole = jax.nn.logsumexp(scores, axis=0, keepdims=True)
     share = jnp.exp(jnp.where(top, -jnp.inf, scores) - whole)
-    rest = jax.nn.logsumexp(jnp.where(top, -jnp.inf, scores), axis=0, keepdims=True)
+    rest = log_sum_exp(jnp.where(top, -jnp.inf, scores), axis=0)[None, :]
     return jnp.where(top, rest, whole + jnp.log1p(-share))

@@ -1,23 +1,54 @@
 """Critics f(x, y): what scores pairs. Called on samples, they return the whole matrix [n, m]."""
 
 import abc
+import dataclasses
+import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, Scalar
+from jaxtyping import Array, Float, Key, PyTree, Scalar
 
+from .. import _check
+from .._check import ArrayLike
 from ..kernels import AbstractKernel, Cosine
-from ..kernels.base import dense_gram, parameter
+from ..kernels.base import check_parameters, dense_gram, parameter
+from ..kernels.tiles import center, exact_unit
 
 Network = Callable[[Array], Array]
 T = TypeVar("T")
 
 
+FIXED = {"trained": False}
+"""Metadata of a critic's field that is not trained: no gradient flows to it, and `trainable` leaves it out."""
+
+
+def trainable(critic: Any) -> PyTree[bool]:
+    """The critic's shape with True at leaves to be trained: a filter for `eqx.partition`.
+
+    These are its floating-point arrays, but for kernels and moments, which an optimiser that was given them would move
+    even with gradients of 0: weight decay does.
+    """
+
+    def child(node: Any) -> bool:
+        return isinstance(node, eqx.Module) and node is not critic
+
+    chosen: Any = jax.tree.map(
+        lambda node: trainable(node) if child(node) else eqx.is_inexact_array(node), critic, is_leaf=child
+    )
+    if not isinstance(critic, eqx.Module):
+        return chosen
+    for field in dataclasses.fields(critic):
+        if not field.metadata.get("trained", True):
+            nothing = jax.tree.map(lambda _: False, getattr(critic, field.name))
+            chosen = eqx.tree_at(lambda node, name=field.name: getattr(node, name), chosen, nothing)
+    return chosen
+
+
 class AbstractCritic(eqx.Module):
-    """A function f(x, y) of pairs; its floating-point leaves are trained."""
+    """A function f(x, y) of pairs, of which `trainable` says what is trained."""
 
     @abc.abstractmethod
     def __call__(self, x: Float[Array, "n d"], y: Float[Array, "m e"]) -> Float[Array, "n m"]:
@@ -36,7 +67,8 @@ class Bilinear(AbstractCritic):
     weight: Float[Array, "d e"]
 
     def __init__(self, dim_x: int, dim_y: int, *, key: Key[Array, ""]) -> None:
-        self.weight = jax.random.normal(key, (dim_x, dim_y)) / (dim_x * dim_y) ** 0.5
+        shape = _check.as_count(dim_x, "dim_x", 1), _check.as_count(dim_y, "dim_y", 1)
+        self.weight = jax.random.normal(_check.random_key(key, "Bilinear"), shape) / math.sqrt(math.prod(shape))
 
     def __call__(self, x: Float[Array, "n d"], y: Float[Array, "m e"]) -> Float[Array, "n m"]:
         """The scores of all pairs."""
@@ -61,9 +93,10 @@ class Separable(AbstractCritic):
     def __init__(
         self, dim_x: int, dim_y: int, *, features: int = 32, width: int = 256, depth: int = 2, key: Key[Array, ""]
     ) -> None:
-        key_x, key_y = jax.random.split(key)
-        self.network_x = eqx.nn.MLP(dim_x, features, width, depth, key=key_x)
-        self.network_y = eqx.nn.MLP(dim_y, features, width, depth, key=key_y)
+        key_x, key_y = jax.random.split(_check.random_key(key, "Separable"))
+        layers = _check.as_count(features, "features", 1), *_layers(width, depth)
+        self.network_x = eqx.nn.MLP(_check.as_count(dim_x, "dim_x", 1), *layers, key=key_x)
+        self.network_y = eqx.nn.MLP(_check.as_count(dim_y, "dim_y", 1), *layers, key=key_y)
 
     def __call__(self, x: Float[Array, "n d"], y: Float[Array, "m e"]) -> Float[Array, "n m"]:
         """The scores of all pairs."""
@@ -84,7 +117,9 @@ class Concatenated(AbstractCritic):
     network: Network
 
     def __init__(self, dim_x: int, dim_y: int, *, width: int = 256, depth: int = 2, key: Key[Array, ""]) -> None:
-        self.network = eqx.nn.MLP(dim_x + dim_y, "scalar", width, depth, key=key)
+        dim = _check.as_count(dim_x, "dim_x", 1) + _check.as_count(dim_y, "dim_y", 1)
+        key = _check.random_key(key, "Concatenated")
+        self.network = eqx.nn.MLP(dim, "scalar", *_layers(width, depth), key=key)
 
     def __call__(self, x: Float[Array, "n d"], y: Float[Array, "m e"]) -> Float[Array, "n m"]:
         """The scores of all pairs."""
@@ -104,7 +139,7 @@ class KernelCritic(AbstractCritic):
         network_y: h.
     """
 
-    kernel: AbstractKernel
+    kernel: AbstractKernel = eqx.field(metadata=FIXED)
     log_temperature: Float[Array, ""]
     offset: Float[Array, ""]
     network_x: Network | None
@@ -118,9 +153,10 @@ class KernelCritic(AbstractCritic):
         network_x: Network | None = None,
         network_y: Network | None = None,
     ) -> None:
-        if not temperature > 0:
-            raise ValueError(f"KernelCritic.temperature is {temperature}: it must be positive.")
-        self.kernel = Cosine() if kernel is None else kernel
+        kernel = Cosine() if kernel is None else kernel
+        check_parameters(kernel, "KernelCritic.kernel", _check.Guard())
+        temperature = _check.as_positive(temperature, "temperature")
+        self.kernel = kernel
         self.log_temperature = jnp.log(parameter(temperature))
         self.offset = jnp.zeros_like(self.log_temperature)
         self.network_x = network_x
@@ -158,34 +194,66 @@ class Baselined(AbstractCritic):
         return self.critic(x, y) - jax.vmap(self.log_baseline)(y)[None, :]
 
 
+class Moments(NamedTuple):
+    """Location and scale of each column.
+
+    Attributes:
+        origin: a point amid the samples, subtracted before anything else, in the samples' own precision: an offset
+            costs no digits.
+        mean: of what is left.
+        deviation: its standard deviation; 1 for a constant column.
+    """
+
+    origin: Float[Array, "1 d"]
+    mean: Float[Array, "1 d"]
+    deviation: Float[Array, "1 d"]
+
+    @classmethod
+    def of(cls, values: ArrayLike, name: str) -> "Moments":
+        """Those of samples [n] or [n, d]."""
+        origin = center(_check.as_samples(values, name))
+        x = _check.samples_about(values, name, origin)
+        size = jnp.abs(x).max(0)
+        unit = jax.vmap(lambda one: exact_unit(one, x.dtype))(jnp.where(size > 0, size, 1))[None, :]
+        x = x / unit  # now no square overflows or vanishes
+        deviation = x.std(0, keepdims=True)
+        return cls(origin, unit * x.mean(0, keepdims=True), jnp.where(deviation > 0, unit * deviation, 1))
+
+    def standardise(self, values: ArrayLike, name: str) -> Float[Array, "n d"]:
+        """(x − origin − mean)/deviation."""
+        return (_check.samples_about(values, name, self.origin) - self.mean) / self.deviation
+
+    def about(self, origin: Float[Array, "1 d"]) -> "Moments":
+        """Those of the samples plus an origin."""
+        return Moments(origin, self.origin + self.mean, self.deviation)
+
+
 class Standardised(AbstractCritic):
     """A critic of standardised columns, (x − mean)/deviation, which leaves I(X; Y) as it is; the two are held fixed.
 
     Args:
         critic: f.
-        x: samples [n, d] to take mean and deviation from.
-        y: samples [n, e].
+        x: samples [n] or [n, d] to take mean and deviation from.
+        y: samples [n] or [n, e].
     """
 
     critic: AbstractCritic
-    moments_x: tuple[Float[Array, "1 d"], Float[Array, "1 d"]]
-    moments_y: tuple[Float[Array, "1 e"], Float[Array, "1 e"]]
+    moments_x: Moments = eqx.field(metadata=FIXED)
+    moments_y: Moments = eqx.field(metadata=FIXED)
 
-    def __init__(self, critic: AbstractCritic, x: Float[Array, "n d"], y: Float[Array, "n e"]) -> None:
+    def __init__(self, critic: AbstractCritic, x: ArrayLike, y: ArrayLike) -> None:
         self.critic = critic
-        self.moments_x = _moments(x)
-        self.moments_y = _moments(y)
+        self.moments_x = Moments.of(x, "x")
+        self.moments_y = Moments.of(y, "y")
 
-    def __call__(self, x: Float[Array, "n d"], y: Float[Array, "m e"]) -> Float[Array, "n m"]:
-        """The scores of all pairs."""
-        (mean_x, scale_x), (mean_y, scale_y) = _fixed((self.moments_x, self.moments_y))
-        return self.critic((x - mean_x) / scale_x, (y - mean_y) / scale_y)
+    def __call__(self, x: ArrayLike, y: ArrayLike) -> Float[Array, "n m"]:
+        """The scores of all pairs of samples [n] or [n, d] and [m] or [m, e]."""
+        of_x, of_y = _fixed((self.moments_x, self.moments_y))
+        return self.critic(of_x.standardise(x, "x"), of_y.standardise(y, "y"))
 
 
-def _moments(x: Float[Array, "n d"]) -> tuple[Float[Array, "1 d"], Float[Array, "1 d"]]:
-    """Means and standard deviations of the columns; 1 for a constant one."""
-    deviation = x.std(0, keepdims=True)
-    return x.mean(0, keepdims=True), jnp.where(deviation > 0, deviation, 1)
+def _layers(width: int, depth: int) -> tuple[int, int]:
+    return _check.as_count(width, "width", 1), _check.as_count(depth, "depth", 0)
 
 
 def _fixed(tree: T) -> T:

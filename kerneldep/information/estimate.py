@@ -15,8 +15,9 @@ from jaxtyping import Array, Float, Int, Key, PyTree, Scalar
 
 from .. import _check
 from .._check import ArrayLike
+from ..kernels.tiles import center
 from .bounds import Bound, Kind, get_bound
-from .critics import Separable, Standardised
+from .critics import Separable, Standardised, trainable
 
 Critic = Callable[[Array, Array], Array]
 Pairs = tuple[Float[Array, "n d"], Float[Array, "n e"]]
@@ -117,7 +118,8 @@ def estimate_mi(
         y: samples [n] or [n, e], paired with x.
         bound: one of `BOUNDS`, or `get_bound(name, ...)` for other hyper-parameters than the default.
         critic: any critic, given the data as they are, or with `num_steps=0` any function of two samples, such as the
-            exact critic of `tasks`; None for `Separable` on standardised columns.
+            exact critic of `tasks`; None for `Separable` on standardised columns, to which location and scale of the
+            data do not matter.
         key: the randomness of the split, the batches and the default critic.
         batch_size: K, in training and in evaluation. InfoNCE cannot exceed log K.
         num_steps: training steps, rounded up to whole compiled calls; 0 evaluates the critic as it is, on all pairs.
@@ -132,8 +134,9 @@ def estimate_mi(
 
     Raises:
         ImportError: training without optax, or `progress` without tqdm.
-        TypeError: x, y or key of another type; a bound or critic that is none; traced data.
-        ValueError: bad samples, unpaired ones, too few for three splits, an unknown bound, shares outside (0, 1).
+        TypeError: x, y or key of another type; a bound, critic or optimiser that is none; traced data.
+        ValueError: bad samples, unpaired ones, too few for three splits, an unknown bound, shares outside (0, 1), a
+            number out of its range.
         FloatingPointError: the objective is never finite on the validation pairs, or the estimate is NaN.
 
     Example:
@@ -149,15 +152,23 @@ def estimate_mi(
     guard = _check.Guard()
     pairs = _check.as_samples(x, "x", guard), _check.as_samples(y, "y", guard)
     _check.same_length(*pairs, 1, "estimate_mi")
-    if batch_size < 2 or num_steps < 0:
-        raise ValueError(f"batch_size is {batch_size}, num_steps {num_steps}: at least 2 and 0 are needed.")
+    batch_size, num_steps = _check.as_count(batch_size, "batch_size", 2), _check.as_count(num_steps, "num_steps", 0)
+    learning_rate = _check.as_positive(learning_rate, "learning_rate")
+    if not (optimiser is None or (callable(getattr(optimiser, "init", None)) and hasattr(optimiser, "update"))):
+        raise TypeError(f"optimiser is {optimiser!r}: one of optax, such as optax.adam(1e-3), is needed.")
+    if critic is None and not num_steps:
+        raise ValueError("num_steps is 0: the default critic has to be trained; pass a critic to evaluate it as it is.")
+    origins = None
+    if critic is None:  # in doubles an offset costs no digits; a critic given is one of the data as they are
+        origins = center(pairs[0]), center(pairs[1])
+        pairs = _check.samples_about(x, "x", origins[0]), _check.samples_about(y, "y", origins[1])
     split = _split(key_split, pairs, batch_size, held_out, validation if num_steps else None)
     if critic is None:
         dims = pairs[0].shape[1], pairs[1].shape[1]
         critic = Standardised(Separable(*dims, key=key_critic), *split.train)
     elif not callable(critic) or isinstance(critic, type):
         raise TypeError(f"critic is {critic!r}: a critic from kerneldep.information, or a function, is needed.")
-    elif num_steps and not jax.tree.leaves(eqx.filter(critic, eqx.is_inexact_array)):
+    elif num_steps and not jax.tree.leaves(eqx.filter(critic, trainable(critic))):
         raise ValueError("critic has nothing to train: pass num_steps=0 to evaluate it as it is.")
     curve = TrainingCurve(*(np.zeros(0) for _ in TrainingCurve._fields))
     if num_steps:
@@ -166,9 +177,17 @@ def estimate_mi(
     values = np.asarray(_evaluate(critic, bound, split.held_out), np.float64)
     if np.isnan(values).any():
         raise FloatingPointError(f"{bound.name} is NaN on held-out pairs: the critic's scores are not finite.")
+    if origins is not None:
+        critic = _about(critic, origins)
     error = values.std(ddof=1) / math.sqrt(len(values)) if np.isfinite(values).all() else math.inf
     dtype = pairs[0].dtype
     return MIEstimate(jnp.asarray(values.mean(), dtype), jnp.asarray(error, dtype), bound, batch_size, critic, curve)
+
+
+def _about(critic: Any, origins: tuple[Array, Array]) -> Standardised:
+    """The critic of the data as they are, of one of data less their origins."""
+    moments = tuple(own.about(at) for own, at in zip((critic.moments_x, critic.moments_y), origins, strict=True))
+    return eqx.tree_at(lambda one: (one.moments_x, one.moments_y), critic, moments)
 
 
 class _Split(NamedTuple):
@@ -180,7 +199,10 @@ class _Split(NamedTuple):
 def _split(key: Key[Array, ""], pairs: Pairs, size: int, held_out: float, validation: float | None) -> _Split:
     """Disjoint pairs to train on, to choose by, and to evaluate on; without a validation share, all to evaluate on."""
     num = len(pairs[0])
-    if not 0 < held_out < 1 or (validation is not None and not 0 < validation < 1 - held_out):
+    held_out = _check.as_number(held_out, "held_out", lambda share: 0 < share < 1, "a share in (0, 1)")
+    if validation is not None:
+        validation = _check.as_number(validation, "validation", lambda share: 0 < share < 1, "a share in (0, 1)")
+    if validation is not None and not validation < 1 - held_out:
         raise ValueError(f"held_out is {held_out}, validation {validation}: shares with a sum below 1 are needed.")
     num_held_out = num // size if validation is None else max(2, math.floor(held_out * num / size))
     num_validation = 0 if validation is None else max(1, math.floor(validation * num / size))
@@ -213,7 +235,7 @@ def _train(
     calls = -(-num_steps // STEPS_PER_CHECK)
     steps = -(-num_steps // calls)
     order = _batch_order(key, len(split.train[0]), calls * steps, size).reshape(calls, steps, size)
-    optimiser_state = optimiser.init(eqx.filter(critic, eqx.is_inexact_array))
+    optimiser_state = optimiser.init(eqx.filter(critic, trainable(critic)))
     x, y = split.train
     state = _first_state(critic, bound, (x[order[0, 0]], y[order[0, 0]]))
     best, best_value = critic, -math.inf
@@ -254,7 +276,7 @@ def _run_steps(
     bound: Bound,
 ) -> tuple[Critic, PyTree, PyTree, Float[Array, " steps"], Scalar]:
     """Some steps of training, and the mean objective on the validation pairs after them."""
-    weights, rest = eqx.partition(critic, eqx.is_inexact_array)
+    weights, rest = eqx.partition(critic, trainable(critic))
 
     def loss(weights: PyTree, state: PyTree, index: Int[Array, " K"]) -> tuple[Scalar, PyTree]:
         scores = eqx.combine(weights, rest)(train[0][index], train[1][index])

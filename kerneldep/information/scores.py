@@ -28,11 +28,10 @@ def as_scores(scores: ArrayLike) -> Float[Array, "K K"]:
     if len(array) < 2:
         raise ValueError(f"scores has K = {len(array)} pair(s): without K ≥ 2 there is no pair of unrelated x and y.")
     checked = _check.as_float(array, "scores")
-    if not _check.is_traced(checked):
-        if not bool((checked < jnp.inf).all()):
-            raise ValueError("scores holds NaN or +∞.")
-        if not bool(jnp.isfinite(jnp.diagonal(checked)).all()):
-            raise ValueError("scores holds −∞ on the diagonal: the critic rules out a pair that was observed.")
+    guard = _check.Guard()
+    guard.require((checked < jnp.inf).all(), "scores holds NaN or +∞.")
+    ruled_out = "scores holds −∞ on the diagonal: the critic rules out a pair that was observed."
+    guard.require(jnp.isfinite(jnp.diagonal(checked)).all(), ruled_out)
     return checked
 
 
@@ -50,7 +49,14 @@ def product_mean(scores: Float[Array, "K K"]) -> Scalar:
 def log_product_mean_exp(scores: Float[Array, "K K"]) -> Scalar:
     """Logarithm of the mean of e^f over the K(K − 1) pairs off the diagonal."""
     num = len(scores)
-    return jax.nn.logsumexp(without_observed(scores)) - jnp.log(num * (num - 1.0))
+    return log_sum_exp(without_observed(scores)) - jnp.log(num * (num - 1.0))
+
+
+def log_sum_exp(values: Float[Array, "n m"], axis: int | None = None) -> Array:
+    """Logarithm of Σ e^v; where every v is −∞, −∞ with derivative 0 instead of NaN."""
+    possible = (values != -jnp.inf).any(axis, keepdims=True)
+    total = jax.nn.logsumexp(jnp.where(possible, values, 0), axis)
+    return jnp.where(possible.squeeze(axis), total, -jnp.inf)
 
 
 def without_observed(scores: Float[Array, "K K"]) -> Float[Array, "K K"]:

@@ -6,12 +6,11 @@ can push them to either side of I.
 
 import math
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Scalar
 
 from .._check import ArrayLike
-from .scores import as_scores, joint_mean, product_mean, without_observed
+from .scores import as_scores, joint_mean, log_sum_exp, product_mean, without_observed
 
 
 def club(scores: ArrayLike) -> Scalar:
@@ -50,5 +49,5 @@ def leave_one_out(scores: ArrayLike) -> Scalar:
         TypeError, ValueError: see `as_scores`.
     """
     scores = as_scores(scores)
-    others = jax.nn.logsumexp(without_observed(scores), axis=0)
+    others = log_sum_exp(without_observed(scores), axis=0)
     return joint_mean(scores) - jnp.mean(others) + math.log(len(scores) - 1)

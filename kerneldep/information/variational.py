@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Scalar
 
 from .. import _check
 from .._check import ArrayLike
+from .arguments import as_clip, as_decay
 from .scores import as_scores, joint_mean, log_product_mean_exp, observed
 
 
@@ -129,28 +130,28 @@ def mine(scores: ArrayLike, log_mean: ArrayLike | None = None, *, decay: float =
 
     Args:
         scores: f(x_i, y_j) [K, K].
-        log_mean: log m of the batches before; None starts with this batch's own mean.
+        log_mean: log m of the batches before, a number or −∞; None starts with this batch's own mean.
         decay: in [0, 1).
 
     Returns:
         The value, to be differentiated, and the new log m, to be handed to the next batch.
 
     Raises:
-        TypeError, ValueError: see `as_scores`; or if `decay` is outside [0, 1).
+        TypeError, ValueError: see `as_scores`; or if `decay` is outside [0, 1), or `log_mean` no number.
     """
-    if not 0 <= decay < 1:
-        raise ValueError(f"decay is {decay}: a number in [0, 1) is needed.")
-    scores = as_scores(scores)
+    decay, scores = as_decay(decay), as_scores(scores)
     batch = log_product_mean_exp(scores)
     fixed = jax.lax.stop_gradient(batch)
     if log_mean is None:
         running = fixed
     else:
-        before = jax.lax.stop_gradient(jnp.asarray(log_mean, fixed.dtype))
+        before = jax.lax.stop_gradient(_as_log_mean(log_mean).astype(fixed.dtype))
         kept = math.log(decay) if decay > 0 else -math.inf
         running = jnp.logaddexp(kept + before, math.log1p(-decay) + fixed)
     # Equal to `batch`, with a derivative of (mean of e^f)/m times its own.
-    surrogate = fixed + jnp.exp(fixed - running) * (batch - fixed)
+    possible = fixed != -jnp.inf
+    step = jnp.where(possible, batch - fixed, 0)
+    surrogate = fixed + jnp.exp(jnp.where(possible, fixed - running, 0)) * step
     return MINEStep(joint_mean(scores) - surrogate, running)
 
 
@@ -171,9 +172,7 @@ def smile(scores: ArrayLike, clip: float = 5.0) -> Scalar:
     Raises:
         TypeError, ValueError: see `as_scores`; or if `clip` is not positive.
     """
-    if not clip > 0:
-        raise ValueError(f"clip is {clip}: a positive number is needed.")
-    scores = as_scores(scores)
+    clip, scores = as_clip(clip), as_scores(scores)
     return joint_mean(scores) - log_product_mean_exp(jnp.clip(scores, -clip, clip))
 
 
@@ -182,6 +181,14 @@ def as_log_baseline(log_baseline: ArrayLike, scores: Float[Array, "K K"]) -> Flo
     array = _check.as_float(_check.as_real(log_baseline, "log_baseline"), "log_baseline").astype(scores.dtype)
     if array.shape not in ((), (len(scores),)):
         raise ValueError(f"log_baseline has shape {array.shape}: a number or [{len(scores)}], one a column, is needed.")
-    if not _check.is_traced(array) and not bool(jnp.isfinite(array).all()):
-        raise ValueError("log_baseline holds NaN or infinite values.")
+    _check.Guard().require(jnp.isfinite(array).all(), "log_baseline holds NaN or infinite values.")
     return array.reshape(1, -1)
+
+
+def _as_log_mean(log_mean: ArrayLike) -> Scalar:
+    """A running mean's logarithm: −∞ where no pair of the batches before was possible."""
+    array = _check.as_float(_check.as_real(log_mean, "log_mean"), "log_mean")
+    if array.shape:
+        raise ValueError(f"log_mean has shape {array.shape}: a number is needed.")
+    _check.Guard().require(array < jnp.inf, "log_mean is NaN or +∞.")
+    return array

@@ -76,7 +76,7 @@ class SSLHSIC(AbstractObjective):
 
     Full collapse has loss 0. Near it the kernel is linear in s, and for features of covariance Σ, with Σ_between that
     of the images' means, the loss is (γ‖Σ‖_F − tr Σ_between)/c² (kerneldep's): below that of collapse only if the
-    effective rank (tr Σ)²/‖Σ‖²_F exceeds γ², whatever the length scale c. If it does not, a scatter of rank at most γ²
+    effective rank (tr Σ)²/‖Σ‖²_F exceeds γ², whatever the length scale c. If it does not, a scatter of rank below γ²
     falls back, and one of higher rank stays at a plateau until its weak directions have grown (`collapse_flow`). So
     spread the projections at the start, as a batch norm without affine parameters does as the projector's last layer,
     and prefer a small c, for which the nonlinear kernel raises the effective rank.

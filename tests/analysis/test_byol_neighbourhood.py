@@ -127,6 +127,27 @@ def test_b2_linear_predictor_needs_uncentred_moments(x64):
     assert affine < float(found.linear_loss) < 0.5 * wrong
 
 
+def test_b2_linear_loss_keeps_its_digits_beside_an_offset():
+    rng = np.random.default_rng(0)
+    views = (rng.normal(size=(1, B, D)) + 0.3 * rng.normal(size=(M, B, D)) + 1000).astype(np.float32)
+    for normalised in (False, True):
+        found = byol_neighbourhood(views, kernel=Gaussian(0.7), ridge=RIDGE, normalised=normalised)
+        exact = views.astype(float)
+        if normalised:
+            exact /= np.linalg.norm(exact, axis=-1, keepdims=True)
+        first, second = oracle.positives(exact, exact)
+        expected = oracle.predictor_loss(oracle.linear_prediction(first, second), second)
+        assert float(found.linear_loss) == pytest.approx(expected, rel=1e-3)
+        assert float(found.linear_loss) < float(found.positive_distance)
+
+
+def test_linear_loss_has_the_derivative_of_least_squares(x64):
+    views, direction = unit_views(8, M, B, D), np.random.default_rng(0).normal(size=(M, B, D))
+    of = jax.jit(jax.value_and_grad(lambda z: byol_neighbourhood(z, kernel=Gaussian(0.7), ridge=RIDGE).linear_loss))
+    (above, _), (below, _), (_, slope) = (of(jnp.asarray(views + t * direction)) for t in (1e-6, -1e-6, 0))
+    assert float((slope * direction).sum()) == pytest.approx(float(above - below) / 2e-6, rel=1e-6)
+
+
 def test_neighbourhood_shrinks_to_the_own_views(x64):
     apart, together = unit_views(4, M, B, D, spread=2.0), unit_views(4, M, B, D, spread=0.05)
     before, after = (byol_neighbourhood(views, kernel=Gaussian(0.7), ridge=RIDGE) for views in (apart, together))
@@ -141,6 +162,7 @@ def test_neighbourhood_shrinks_to_the_own_views(x64):
     assert float(neighbourhood_size(jnp.asarray(weights))[0]) == pytest.approx(M, rel=1e-6)
     assert float(neighbourhood_size(jnp.asarray([1.0, -1.0, 0.0]))) == 2
     assert float(neighbourhood_size(jnp.zeros(3))) == 0
+    assert float(neighbourhood_size(jnp.full(3, 3e38, jnp.float32))) == pytest.approx(3, rel=1e-6)
 
 
 def test_weights_predict_like_kernel_ridge_regression(x64):
@@ -243,6 +265,21 @@ def test_bad_input_is_named(unhooked):
     ):
         with pytest.raises(ValueError, match=message):
             byol_neighbourhood(views, **arguments)
+    for scale in (1e30, 1e-30):
+        with pytest.raises(ValueError, match="views have squares that overflow or vanish"):
+            byol_neighbourhood(scale * views, normalised=False)
+    for weights, message in (([1.0, np.nan], "NaN"), (1.0, "last axis")):
+        with pytest.raises(ValueError, match=message):
+            neighbourhood_size(weights)
+    for arguments, message in (
+        ({"dim": 1.5}, "dim is 1.5"),
+        ({"predictor_start": np.nan}, "predictor_start must be finite"),
+        ({"predictor_rate": np.inf}, "predictor_rate must be finite"),
+        ({"weight_decay": np.inf}, "weight_decay must be finite"),
+        ({"step_size": np.inf}, "step_size must be finite"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            byol_flow(views, key=jax.random.key(0), **arguments)
     with pytest.raises(ValueError, match="one space"):
         neighbourhood_weights(np.ones((2, 3)), np.ones((2, 4)), Linear())
     with pytest.raises(ValueError, match="key is missing"):

@@ -92,6 +92,17 @@ def test_flow_is_trapped_near_collapse_by_low_rank(name):
     assert np.asarray(norms) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize("rank", [8, 9])
+def test_flow_of_rank_gamma_squared_passes_slowly(rank):
+    views = near_collapse(jax.random.key(1), 48, np.where(np.arange(31) < rank, 0.1, 0.0).astype(np.float32))
+    for _ in range(4):
+        flow = collapse_flow(views, jnp.asarray(3.0), num_steps=300, step_size=0.1)
+        views = flow.views
+    end, dependence = (-1 + 3 / 10**0.5, 1) if rank == 9 else (0, 0)
+    assert float(flow.losses[-1]) == pytest.approx(end, abs=1e-5)
+    assert float(flow.path.dependence[-1]) == pytest.approx(dependence, abs=1e-3)
+
+
 @pytest.mark.parametrize("constant", [0.7, 0.0])
 def test_full_collapse_has_loss_zero_and_no_slope(constant):
     flow = collapse_flow(jnp.full((2, 48, 32), constant), jnp.asarray(3.0), num_steps=300, step_size=0.1)
@@ -122,5 +133,11 @@ def test_bad_input_is_named(unhooked):
         codebook_views(3, 10)
     with pytest.raises(ValueError, match="key is missing"):
         near_collapse(None, 5, [0.1])
-    with pytest.raises(ValueError, match="step_size must be positive"):
-        collapse_flow(np.ones((2, 3, 4)), kernel=Linear(), step_size=0.0)
+    for arguments, message in (
+        ({"step_size": 0.0}, "step_size must be positive"),
+        ({"gamma": np.inf}, "gamma must be finite"),
+        ({"gamma": [1.0, 2.0]}, r"gamma has shape \(2,\)"),
+        ({"num_steps": 2.5}, "num_steps is 2.5"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            collapse_flow(np.ones((2, 3, 4)), kernel=Linear(), **arguments)

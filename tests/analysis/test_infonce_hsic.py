@@ -235,6 +235,29 @@ def test_i6_no_number_of_negatives_passes_the_ceiling_of_the_dimension(dtype, di
     assert limit == pytest.approx(found, rel=1e-6)
 
 
+@pytest.mark.parametrize("dim", [2048, 2049, 10**5])
+def test_i6_ceiling_of_many_dimensions(dtype, dim):
+    temperature = np.array([0.05, 0.5, 20.0])  # −log of ₀F₁(; d/2; 1/4τ²)e^{−1/τ}, by its series
+    term, series = np.ones(3), np.ones(3)
+    for k in range(200):
+        term = term / (4 * temperature**2 * (dim / 2 + k) * (k + 1))
+        series = series + term
+    expected = 1 / temperature - np.log(series)
+    found = np.asarray(reachable_infonce(10**12, jnp.asarray(temperature, dtype), dim))
+    assert found == pytest.approx(expected, rel=1e-6 if dtype == np.float32 else 1e-11)
+
+
+def test_i6_ceilings_keep_their_digits_at_high_temperature():
+    temperature = np.array([1.1, 30.0, 1e6])
+    for candidates in (2, 10**10):
+        share = 1 / candidates
+        expected = -np.log1p((1 - share) * np.expm1(-1 / (1 - share) / temperature))
+        found = np.asarray(reachable_infonce(candidates, temperature))
+        assert found == pytest.approx(expected, rel=1e-6)
+    circle = np.asarray(uniform_ceiling(jnp.asarray(temperature, jnp.float32), 2))
+    assert circle == pytest.approx(1 / temperature - np.log(special.i0(1 / temperature)), rel=1e-6)
+
+
 def test_i6_bad_input_is_named(unhooked):
     for arguments, message in (
         ((1, 0.1), "num_candidates is 1"),
@@ -300,11 +323,15 @@ def test_limits_of_the_sandwich(dtype):
         ((np.full((2, 5, 3), np.inf),), "views holds NaN or infinite"),
         ((np.ones((2, 5, 3)), 0.0), "temperature"),
         ((np.ones((2, 5, 3)), -1.0), "temperature"),
+        ((np.ones((2, 5, 3)), [0.1, 0.5]), r"temperature has shape \(2,\)"),
+        ((np.eye(15)[:, :3].reshape(3, 5, 3), 1e-20), "range of k is so large"),
     ],
 )
 def test_bad_input_is_named(arguments, message, unhooked):
     with pytest.raises(ValueError, match=message):
         infonce_hsic(*arguments)
+    with pytest.raises(TypeError, match="temperature is None"):
+        infonce_hsic(np.ones((2, 5, 3)), None)
     with pytest.raises(ValueError, match="estimate is 'mean'"):
         infonce_hsic(np.ones((2, 5, 3)), estimate="mean")
 

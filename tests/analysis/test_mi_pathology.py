@@ -4,6 +4,7 @@ import functools
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -27,7 +28,7 @@ from kerneldep.information.tasks import (
     interleaved,
     normal_cdf,
 )
-from kerneldep.kernels import Cosine, Gaussian, InverseMultiquadric
+from kerneldep.kernels import Cosine, Gaussian, InverseMultiquadric, Linear
 
 from ..oracles import infonce as oracle
 from ..oracles import kernels as oracle_kernels
@@ -157,6 +158,20 @@ def test_a_critic_that_finds_nothing_reaches_nothing():
     assert best_infonce(checkerboard(2, SIDE).views, Cosine()) == pytest.approx((0, 0), abs=0.05)
 
 
+def test_the_best_temperature_has_the_kernels_unit():
+    views = stripes(2, 4).views
+    value, scale = best_infonce(views, Linear())
+    gram = gram_of(views.reshape(-1, 2), oracle_kernels.linear)
+    same = np.tile(np.arange(2), len(views))
+    expected = -oracle.infonce(scale * gram, same)
+    assert value == pytest.approx(expected, rel=1e-6)
+    assert value > max(-oracle.infonce(other * scale * gram, same) for other in (0.99, 1.01))
+    far = best_infonce(1e5 * views, Linear())
+    assert far == pytest.approx((value, scale / 1e10), rel=1e-5)
+    assert best_infonce(views, 1e12 * Linear()) == pytest.approx((value, scale / 1e12), rel=1e-5)
+    assert best_infonce(views, Linear(), largest=0.5 * scale)[1] == pytest.approx(0.5 * scale, rel=1e-12)
+
+
 def test_critic_of_a_population_whose_classes_meet():
     population = LabelledPopulation([0.0, 0.0, 1.0, 2.0, 2.0, 3.0], [0, 1, 1, 0, 0, 1])
     assert exact_infonce(population) == pytest.approx(population.positive_information, rel=1e-12)
@@ -165,10 +180,11 @@ def test_critic_of_a_population_whose_classes_meet():
 
 @pytest.mark.parametrize("num_labels", [1, 2, 3])
 def test_nearest_accuracy_is_the_mean_over_all_draws(num_labels):
-    points = [(0, 0), (1, 0), (0, 1), (1, 1), (3, 1), (3, 2)]  # with ties
-    classes = [0, 1, 0, 1, 1, 0]
-    expected = task_oracle.nearest_accuracy(points, classes, num_labels)
-    assert nearest_accuracy(points, np.array(classes), num_labels) == pytest.approx(expected, rel=1e-12)
+    near, classes = [(0, 0), (1, 0), (0, 1), (1, 1), (3, 1)], [0, 1, 0, 1, 1, 0]  # with ties
+    for last in ((3, 2), (1e6, 0)):  # one far off ties no others
+        points = [*near, last]
+        expected = task_oracle.nearest_accuracy(points, classes, num_labels)
+        assert nearest_accuracy(points, np.array(classes), num_labels) == pytest.approx(expected, rel=1e-12)
 
 
 def test_constructions():
@@ -187,9 +203,17 @@ def test_constructions():
         (lambda: stripes(3), ValueError, "count = 3"),
         (lambda: checkerboard(6, 16), ValueError, "count = 6"),
         (lambda: mi_pathology(np.ones((4, 2)), key=jax.random.key(0)), TypeError, "LabelledPopulation is needed"),
-        (lambda: mi_pathology(stripes(2), num_labels=0, key=jax.random.key(0)), ValueError, "num_labels = 0"),
-        (lambda: nearest_accuracy([0.0, 1.0], [0], 1), ValueError, "2 points, 1 classes"),
+        (lambda: mi_pathology(stripes(2), num_labels=0, key=jax.random.key(0)), ValueError, "num_labels is 0"),
+        (lambda: nearest_accuracy([0.0, 1.0], [0], 1), ValueError, "2 points, classes"),
+        (lambda: nearest_accuracy([0.0, 1.0], [[0], [1]], 1), ValueError, "one integer a point"),
+        (lambda: nearest_accuracy([0.0, math.nan], [0, 1], 1), ValueError, "without NaN"),
+        (lambda: nearest_accuracy([0.0, 1.0], [0, 1], 1.5), ValueError, "num_labels is 1.5"),
         (lambda: best_infonce(np.ones((1, 4, 2)), Cosine()), ValueError, "M = 1"),
+        (lambda: best_infonce(np.ones((2, 4, 2)), None), TypeError, "kernel is None"),
+        (lambda: best_infonce(np.full((2, 4, 2), 1e30, "f"), Linear()), ValueError, "Gram matrix overflows"),
+        (lambda: jax.jit(lambda z: best_infonce(z, Cosine()))(jnp.ones((2, 4, 2))), TypeError, "outside of jit"),
+        (lambda: mi_pathology(stripes(2), critics=[Cosine()], key=jax.random.key(0)), TypeError, "mapping of names"),
+        (lambda: mi_pathology(stripes(2), critics={"exact": Cosine()}, key=jax.random.key(0)), ValueError, "'exact'"),
         (lambda: mi_pathology(stripes(2), key=None), ValueError, "key is missing"),
     ],
 )

@@ -35,6 +35,16 @@ def test_squared_eigenvalues_are_self_dependence(x64):
     assert float((covariance_eigenvalues(flat) ** 2).sum()) == pytest.approx(float(hsic), rel=1e-12)
 
 
+def test_offset_and_scale_do_not_matter():
+    views = unit_views(2, 3, 6, 4)
+    here = spectrum(views)
+    assert float(spectrum(views + 1e8).effective_rank) == pytest.approx(float(here.effective_rank), rel=1e-5)
+    for scale in (1e15, 1e-14):
+        moved = spectrum(scale * views)
+        assert np.asarray(moved.eigenvalues / here.eigenvalues) == pytest.approx(scale**2, rel=1e-4)
+        assert float(moved.uniformity) == pytest.approx(float(here.uniformity), rel=1e-5)
+
+
 def test_fewer_samples_than_dimensions(x64):
     features = np.random.default_rng(0).normal(size=(5, 9)) + 1e4
     eigenvalues = np.linalg.eigvalsh(np.cov(features.T, bias=True))[::-1]
@@ -51,6 +61,7 @@ def test_ranks_by_hand():
     values, (entropy, participation) = np.array(list(by_hand)), np.array(list(by_hand.values())).T
     assert np.asarray(effective_rank(values)) == pytest.approx(entropy, rel=1e-6)
     assert np.asarray(participation_ratio(values)) == pytest.approx(participation, rel=1e-6)
+    assert float(effective_rank([3e38] * 4)) == float(participation_ratio([3e38] * 4)) == 4
     slope = jax.jit(jax.grad(lambda values: (effective_rank(values) + participation_ratio(values)).sum()))
     assert jnp.isfinite(slope(jnp.asarray(values))).all()
 
@@ -59,6 +70,10 @@ def test_collapse_in_value_and_gradient():
     collapsed = spectrum(np.full((3, 6, 4), 0.3))
     assert float(collapsed.effective_rank) == float(collapsed.participation_ratio) == float(collapsed.alignment) == 0
     assert abs(float(collapsed.uniformity)) < 10 * np.finfo(np.float32).eps
+    zero = spectrum(np.zeros((3, 6, 4)))
+    assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(zero))
+    views = unit_views(0, 3, 6, 4) * np.minimum(np.arange(6), 1)[None, :, None]  # an image at 0, as `alignment` has it
+    assert float(spectrum(views).uniformity) == pytest.approx(oracle.uniformity(views, 2.0), rel=1e-5)
     # One direction: rank 1 whatever the rounding.
     line = np.linspace(-1, 1, 18).reshape(3, 6, 1) * np.array([1.0, 2.0, -1.0, 0.5])
     assert float(spectrum(line).effective_rank) == pytest.approx(1, abs=1e-4)
@@ -75,5 +90,14 @@ def test_collapse_in_value_and_gradient():
 def test_bad_input_is_named(unhooked):
     with pytest.raises(ValueError, match="sharpness is 0"):
         spectrum(np.ones((2, 3, 4)), sharpness=0)
+    with pytest.raises(ValueError, match="exponent is .a.: a positive"):
+        spectrum(np.ones((2, 3, 4)), exponent="a")
     with pytest.raises(ValueError, match="M = 1"):
         spectrum(np.ones((1, 3, 4)))
+    for scale in (1e30, 1e-30):
+        with pytest.raises(ValueError, match="variances that overflow or vanish"):
+            spectrum(scale * unit_views(0, 3, 6, 4))
+    for function in (effective_rank, participation_ratio):
+        for values, message in (([1.0, np.nan], "NaN"), ([1.0, np.inf], "infinite"), (1.0, "last axis")):
+            with pytest.raises(ValueError, match=message):
+                function(values)

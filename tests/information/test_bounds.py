@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kerneldep import information
-from kerneldep.information import BOUNDS, get_bound, interpolated, mine, nwj, tuba
+from kerneldep.information import BOUNDS, get_bound, infonce, interpolated, mine, nwj, tuba
 from kerneldep.information.contrastive import log_sums_without_row
 
 from ..oracles import information as oracle
@@ -143,6 +143,35 @@ def test_mine_survives_a_batch_a_thousand_nats_higher():
     assert float(log_mean) == pytest.approx(1000 + math.log(0.01) + float(first.log_mean), abs=1e-3)
 
 
+@jax.jit
+def two_ends(scores):
+    """I_α at α = 1 and its default, and bounds of the mean over the product law, with gradients."""
+    after_none = mine(jnp.where(jnp.eye(3) > 0, 0.0, -jnp.inf)).log_mean  # a running mean of 0
+    functions = {
+        "one": lambda s: interpolated(s, 1.0),
+        "default": interpolated,
+        "nwj": nwj,
+        "donsker_varadhan": information.donsker_varadhan,
+        "leave_one_out": information.leave_one_out,
+        "mine": lambda s: mine(s).value,
+        "mine, later": lambda s: mine(s, after_none).value,
+    }
+    return {name: jax.value_and_grad(function)(scores) for name, function in functions.items()}
+
+
+def test_pairs_that_cannot_be_leave_limits_and_finite_gradients():
+    one_column = np.array([[1, 0, 0], [-np.inf, 1, 0], [-np.inf, 0, 1]], np.float32)
+    found = two_ends(one_column)
+    minors = [np.delete(np.delete(one_column, k, 0), k, 1).T for k in range(3)]
+    assert float(found["one"][0]) == pytest.approx(np.mean([infonce(m) for m in minors]), abs=1e-6)
+    assert float(found["one"][0]) == pytest.approx(0.4843, abs=1e-4)
+    everything = two_ends(np.where(np.eye(3) > 0, 1, -np.inf).astype(np.float32))
+    assert float(everything["nwj"][0]) == 1  # the mean over the product law is 0
+    assert {float(everything[name][0]) for name in ("donsker_varadhan", "mine", "mine, later")} == {math.inf}
+    for name, (_, slope) in [*found.items(), *everything.items()]:
+        assert jnp.isfinite(slope).all(), name
+
+
 # A joint law of 3 × 3 symbols with zero-free entries, and the 9³ batches of three pairs it can give.
 JOINT = np.array([[0.30, 0.02, 0.05], [0.01, 0.25, 0.03], [0.06, 0.04, 0.24]])
 P_X, P_Y = JOINT.sum(1), JOINT.sum(0)
@@ -243,7 +272,7 @@ def test_records():
     infonce = get_bound("infonce")
     assert infonce.near_ceiling(0.951 * math.log(64), 64)
     assert not infonce.near_ceiling(0.949 * math.log(64), 64)
-    assert not get_bound("nwj").near_ceiling(1e6, 64)
+    assert not get_bound("nwj").near_ceiling(math.inf, 64)
     assert get_bound("smile", clip=1.0) is get_bound("smile", clip=1.0) != get_bound("smile")
 
 
@@ -258,6 +287,14 @@ BAD = {
     "decay": (lambda: mine(np.eye(3), decay=1.0), r"decay is 1.0"),
     "baseline": (lambda: tuba(np.eye(3), np.zeros(2)), r"log_baseline has shape \(2,\)"),
     "baseline value": (lambda: tuba(np.eye(3), np.nan), "log_baseline holds NaN"),
+    "alpha text": (lambda: interpolated(np.eye(3), "a"), "alpha is 'a'"),
+    "clip text": (lambda: information.smile(np.eye(3), "a"), "clip is 'a'"),
+    "mean": (lambda: mine(np.eye(3), np.nan), "log_mean is NaN"),
+    "means": (lambda: mine(np.eye(3), np.zeros(3)), r"log_mean has shape \(3,\)"),
+    "pairs": (lambda: get_bound("interpolated").ceiling(1), "num_pairs is 1"),
+    "early": (lambda: get_bound("interpolated", alpha=2.0), r"alpha is 2.0"),
+    "baselines": (lambda: get_bound("tuba", log_baseline=np.zeros(3)), r"one finite number"),
+    "names": (lambda: get_bound(["a"]), r"bound is \['a'\]"),
     "name": (lambda: get_bound("dv"), "'donsker_varadhan'"),
     "parameter": (lambda: get_bound("infonce", alpha=1.0), "no parameter alpha"),
 }

@@ -15,6 +15,7 @@ from kerneldep.information import (
     Separable,
     Standardised,
     infonce,
+    trainable,
 )
 from kerneldep.kernels import Cosine, Gaussian
 
@@ -94,6 +95,9 @@ def test_scores_and_gradients(x64, make):
     slopes, scores = both(critic, jnp.asarray(X), jnp.asarray(Y))
     assert np.asarray(scores) == pytest.approx(np.array([[pair(x, y) for y in Y] for x in X]), abs=1e-12)
     fixed = {"kernel", "moments_x", "moments_y"}
+    trained = jax.tree.map(lambda leaf, chosen: chosen or not eqx.is_inexact_array(leaf), critic, trainable(critic))
+    for path, chosen in jax.tree_util.tree_leaves_with_path(trained):
+        assert chosen != (path[0].name in fixed), jax.tree_util.keystr(path)
     for path, slope in jax.tree_util.tree_leaves_with_path(slopes):
         assert jnp.isfinite(slope).all()
         moves = bool((jnp.abs(slope) > 1e-12).any())
@@ -108,7 +112,33 @@ def test_collapse_and_constant_columns_are_finite():
     assert jnp.isfinite(slope).all()
 
 
-def test_bad_critics_are_named():
+def test_what_is_held_fixed_is_found_inside():
+    inner = Standardised(KernelCritic(Gaussian(1.0)), X, X)
+    chosen = trainable((Baselined(inner, network(3, "scalar")), jnp.ones(2), abs))
+    wrapped, array, function = chosen
+    assert (array, function) == (True, False)
+    assert wrapped.critic.critic.log_temperature
+    assert wrapped.log_baseline.layers[0].weight
+    assert not any(jax.tree.leaves((wrapped.critic.critic.kernel, wrapped.critic.moments_x, wrapped.critic.moments_y)))
+
+
+@pytest.mark.parametrize("scale", [1e30, 1e18, 1.0, 1e-22, 1e-35])
+def test_standardised_at_any_scale(scale):
+    scales = np.array([scale, 1.0, 1.0], np.float32)  # each column has its own
+    moments = Standardised(KernelCritic(), X.astype(np.float32) * scales, X).moments_x
+    assert np.asarray(moments.deviation)[0] / scales == pytest.approx(X.std(0), rel=1e-5)
+    assert np.asarray(moments.origin + moments.mean)[0] / scales == pytest.approx(X.mean(0), abs=1e-6)
+
+
+def test_bad_critics_are_named(unhooked):
+    with pytest.raises(TypeError, match="KernelCritic.kernel is 'cos'"):
+        KernelCritic("cos")
+    with pytest.raises(ValueError, match="temperature is 'a'"):
+        KernelCritic(temperature="a")
+    with pytest.raises(ValueError, match="key is missing"):
+        Bilinear(3, 2, key=None)
+    with pytest.raises(ValueError, match="features is 1.5"):
+        Separable(3, 2, features=1.5, key=jax.random.key(0))
     with pytest.raises(ValueError, match="temperature is 0"):
         KernelCritic(temperature=0.0)
     with pytest.raises(ValueError, match="dimension 3, y with 2"):

@@ -5,12 +5,14 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from kerneldep import information
-from kerneldep.information import Bilinear, estimate_mi, get_bound
+from kerneldep.information import Bilinear, KernelCritic, Standardised, estimate_mi, get_bound
 from kerneldep.information.estimate import _split
 from kerneldep.information.tasks import CorrelatedGaussian
+from kerneldep.kernels import Gaussian
 
 
 def key() -> jax.Array:
@@ -102,6 +104,37 @@ def test_a_known_critic_needs_no_training(name, low, high):
     assert found.curve.best_step == 0
 
 
+def test_default_critic_does_not_see_location_and_scale():
+    x, y = pairs()
+    x = np.round(x * 2**20) / np.float32(2**20)
+
+    def found(x):
+        return estimate_mi(x, y, key=key(), batch_size=32, num_steps=20)
+
+    plain = found(x)
+    assert float(plain.estimate) > 0.2
+    for exponent in (100, -73):
+        assert float(found(x * np.float32(2.0) ** exponent).estimate) == float(plain.estimate)
+    offset = x.astype(np.float64) + 2.0**27
+    moved = found(offset)
+    assert float(moved.estimate) == pytest.approx(float(plain.estimate), abs=1e-3)
+    scores = np.asarray(moved.critic(offset[:5, 0], y[:5, 0]))  # the data as they are
+    assert scores == pytest.approx(np.asarray(plain.critic(x[:5], y[:5])), abs=0.01)
+
+
+def test_weight_decay_moves_what_is_trained_only():
+    x, y = pairs()
+    critic = Standardised(KernelCritic(Gaussian(1.0), temperature=0.5), 3 * x, 3 * y)
+    decay = optax.adamw(0.1, weight_decay=1.0)
+    found = estimate_mi(x, y, critic=critic, key=key(), batch_size=32, num_steps=20, optimiser=decay).critic
+    assert found.critic.log_temperature != critic.critic.log_temperature
+    assert float(found.critic.kernel.bandwidth) == 1
+    assert jax.tree.map(float, (found.moments_x.deviation[0, 0], found.moments_y.mean[0, 0])) == (
+        float(critic.moments_x.deviation[0, 0]),
+        float(critic.moments_y.mean[0, 0]),
+    )
+
+
 def test_divergence_is_named():
     x, y = pairs()
     with pytest.raises(FloatingPointError, match="infonce was never finite"):
@@ -120,6 +153,11 @@ BAD = {
         "640 pairs, too few for batches of 400: two to evaluate on, one to choose by",
     ),
     "one": ({"batch_size": 1}, ValueError, "batch_size is 1"),
+    "size": ({"batch_size": 32.5}, ValueError, "batch_size is 32.5"),
+    "steps": ({"num_steps": 10.5}, ValueError, "num_steps is 10.5"),
+    "untrained": ({"num_steps": 0}, ValueError, "default critic has to be trained"),
+    "optimiser": ({"optimiser": "adam"}, TypeError, "optimiser is 'adam'"),
+    "rate": ({"learning_rate": -1.0}, ValueError, "learning_rate is -1.0"),
     "shares": ({"held_out": 0.95}, ValueError, "held_out is 0.95"),
 }
 

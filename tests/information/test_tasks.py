@@ -117,6 +117,17 @@ def test_population_hsic_of_gaussians(x64):
         assert float(gaussian_hsic(rho, *bandwidths, dim=dim)) == pytest.approx(expected, rel=1e-8), (rho, dim)
 
 
+def test_population_hsic_at_its_ends(x64):
+    power = 400 * math.log(1 / 3) - 200 * math.log(1 - 4 * 0.99**2 / 9)  # of the joint term, beside which the rest is 0
+    assert float(gaussian_hsic(0.99, dim=400)) == pytest.approx(math.exp(power), rel=1e-10)
+    narrow = jax.jit(jax.value_and_grad(lambda rho, wide: gaussian_hsic(rho, wide, wide), argnums=(0, 1)))
+    for wide in (1e-10, 1e-170):  # whose square is 0 in doubles
+        value, (of_rho, of_wide) = narrow(1.0, wide)
+        assert float(value) == pytest.approx(wide / 2, rel=1e-8)
+        assert math.isfinite(of_rho)
+        assert float(of_wide) == pytest.approx(0.5, rel=1e-8)
+
+
 def test_population_hsic_is_the_mean_of_the_unbiased_estimator():
     task = CorrelatedGaussian.with_correlation(0.8, dim=2)
     kernels = kd.kernels.Gaussian(1.0), kd.kernels.Gaussian(1.5)
@@ -166,6 +177,17 @@ def test_student_information_by_monte_carlo_in_more_dimensions():
     task = StudentT(dof, rho, dim)
     assert task.mutual_information == pytest.approx(ratio.mean(), abs=4 * ratio.std() / 20_000**0.5)
     assert np.asarray(task.critic(draws[:50, :dim], draws[:50, dim:])).diagonal() == pytest.approx(ratio[:50], abs=1e-4)
+
+
+def test_student_critic_far_out():
+    x, y = np.array([1e38, 1e25, 3.0]), np.array([-1e30, 1e25, 0.5])
+    task = StudentT(1.0)
+    scores = np.asarray(task.critic(x.astype(np.float32), y.astype(np.float32)))
+    of_x, of_y = np.log1p(x**2)[:, None], np.log1p(y**2)[None, :]
+    joint = np.log1p(x[:, None] ** 2 + y[None, :] ** 2)
+    assert scores == pytest.approx(math.log(math.pi / 2) + of_x + of_y - 1.5 * joint, abs=1e-4)
+    draws, _ = StudentT(0.3).sample(jax.random.key(0), 10_000)
+    assert jnp.isfinite(draws).all()
 
 
 def test_student_tends_to_the_gaussian():
@@ -272,6 +294,11 @@ def test_interleaved_numbers_have_one_bit():
         (lambda: LabelledPopulation([0.0, 1.0, 2.0], [0, 1, 1]).views, "equally large classes"),
         (lambda: interleaved(1).critic([0.0], [[2.0]]), "y must hold classes"),
         (lambda: interleaved(-1), "levels is -1"),
+        (lambda: interleaved(1.5), "levels is 1.5"),
+        (lambda: StudentT(2.0, 0.0, 1.5), "dim is 1.5"),
+        (lambda: CorrelatedGaussian.with_correlation("a"), "correlation is 'a'"),
+        (lambda: gaussian_hsic(0.5, dim=1.5), "dim is 1.5"),
+        (lambda: IntervalExchange.random(None, 3), "key is missing"),
     ],
 )
 def test_bad_input_is_named(call, message, unhooked):

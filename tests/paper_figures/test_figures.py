@@ -48,6 +48,9 @@ def test_a_bad_number_changes_the_verdict(name):
         "batch_bias": "mean",
         "random_features": "rmse",
         "estimators": "mean",
+        "byol_neighbourhood": "own",
+        "byol_dependence": "dep",
+        "regulariser": "loss",
         "witnesses": "witness_correlation",
     }[name]
     table[column] *= 3

@@ -30,20 +30,18 @@ class CorrelatedGaussian(AbstractDensityTask):
     """
 
     information: float = eqx.field(converter=float, static=True)
-    dim: int = eqx.field(static=True, default=1)
+    dim: int = eqx.field(converter=_check.as_index, static=True, default=1)
 
     def __check_init__(self) -> None:
         if not (self.information >= 0 and math.isfinite(self.information)):
             raise ValueError(f"information is {self.information}: a finite number of nats ≥ 0 is needed.")
-        if self.dim < 1:
-            raise ValueError(f"dim is {self.dim}: at least 1 is needed.")
+        _check.as_count(self.dim, "dim", 1)
 
     @classmethod
     def with_correlation(cls, correlation: float, dim: int = 1) -> "CorrelatedGaussian":
         """The task of a given 0 ≤ ρ < 1."""
-        if not 0 <= correlation < 1:
-            raise ValueError(f"correlation is {correlation}: 0 ≤ ρ < 1 is needed.")
-        return cls(-0.5 * dim * math.log1p(-(correlation**2)), dim)
+        correlation = _check.as_number(correlation, "correlation", lambda rho: 0 <= rho < 1, "0 ≤ ρ < 1")
+        return cls(-0.5 * _check.as_count(dim, "dim", 1) * math.log1p(-(correlation**2)), dim)
 
     @property
     def name(self) -> str:
@@ -131,11 +129,21 @@ def gaussian_hsic(
     guard.require((jnp.abs(rho) <= 1).all(), "correlation must lie in [−1, 1].")
     for value, name in ((wide_x, "bandwidth_x"), (wide_y, "bandwidth_y")):
         guard.require(((value > 0) & jnp.isfinite(value)).all(), f"{name} must be positive and finite.")
-    if dim < 1:
-        raise ValueError(f"dim is {dim}: at least 1 is needed.")
+    half = 0.5 * _check.as_count(dim, "dim", 1)
     rho = guard.on(rho)
-    # 2/(σ² + 2) of each kernel: no square overflows.
-    log_c = -0.5 * (jnp.log1p(2 / wide_x**2) + jnp.log1p(2 / wide_y**2))
-    q = rho**2 / ((wide_x**2 + 2) * (wide_y**2 + 2))
-    joint, crossed = (jnp.expm1(-0.5 * dim * jnp.log1p(-factor * q)) for factor in (4, 1))
-    return jnp.exp(dim * log_c) * (joint - 2 * crossed)
+    # c² = s_x·s_y and 4q = ρ²·t_x·t_y with s = σ²/(σ² + 2), t = 1 − s, from log(σ²/2): no square overflows or vanishes.
+    of_x, of_y = (2 * jnp.log(wide) - math.log(2) for wide in (wide_x, wide_y))
+    log_c_squared = jax.nn.log_sigmoid(of_x) + jax.nn.log_sigmoid(of_y)
+    s_x, s_y, t_x, t_y = (jax.nn.sigmoid(value) for value in (of_x, of_y, -of_x, -of_y))
+    four_q = rho**2 * t_x * t_y
+    # 1 − 4q near 0 is a sum of positive parts, never below 1 − t_x·t_y, which as a logarithm cannot vanish.
+    left = (1 - rho) * (1 + rho) + rho**2 * (s_x + t_x * s_y)
+    seen = left > jnp.finfo(left.dtype).tiny
+    least = jnp.logaddexp(jax.nn.log_sigmoid(of_x), jax.nn.log_sigmoid(-of_x) + jax.nn.log_sigmoid(of_y))
+    near_one = jnp.where(seen, jnp.log(jnp.where(seen, left, 1)), least)
+    small = four_q < 0.5
+    log_joint = -half * jnp.where(small, jnp.log1p(-jnp.where(small, four_q, 0)), near_one)
+    log_crossed = -half * jnp.log1p(-0.25 * four_q)
+    # e^J − 2e^C + 1 with e^J taken out, since J has no limit, and d·log c + J ≤ 0.
+    rest = -jnp.expm1(-log_joint) + 2 * jnp.exp(log_crossed - log_joint) * jnp.expm1(-log_crossed)
+    return jnp.exp(half * log_c_squared + log_joint) * rest

@@ -95,7 +95,8 @@ class IntervalExchange(eqx.Module):
     @classmethod
     def random(cls, key: Key[Array, ""], num_intervals: int) -> "IntervalExchange":
         """An order drawn at random."""
-        return cls(jax.random.permutation(key, num_intervals))
+        num_intervals = _check.as_count(num_intervals, "num_intervals", 1)
+        return cls(jax.random.permutation(_check.random_key(key, "IntervalExchange.random"), num_intervals))
 
     def __call__(self, u: Float[Array, "n d"]) -> Float[Array, "n d"]:
         """Every coordinate of u, in (0, 1), by itself."""

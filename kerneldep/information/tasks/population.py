@@ -147,7 +147,6 @@ def interleaved(levels: int) -> LabelledPopulation:
     Args:
         levels: m ≥ 0.
     """
-    if levels < 0:
-        raise ValueError(f"levels is {levels}: m ≥ 0 is needed.")
+    levels = _check.as_count(levels, "levels", 0)
     numbers = np.arange(2 * levels + 2)
     return LabelledPopulation(numbers, numbers % 2, f"interleaved-{levels}")
