@@ -98,6 +98,11 @@ def find_or_train(config: Config, *, force: bool = False, progress: bool = True)
     if not force and _complete(run):
         print(f"Reusing {_shown(run.folder)}")
         return run
+    with jax.enable_x64(False):  # one configuration is one run, whatever precision its caller works in
+        return _carry_out(run, images, config, progress)
+
+
+def _carry_out(run: Run, images: data.ImageData, config: Config, progress: bool) -> Run:
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / "summary.json").unlink(missing_ok=True)
     write(run.folder / "config.json", lambda path: _write_json(path, to_dict(config)))

@@ -45,6 +45,7 @@ def test_a_bad_number_changes_the_verdict(name):
     column = {
         "dependence_picture": "angle",
         "infonce_vs_hsic": "gap",
+        "mi_staircase": "mean",
         "batch_bias": "mean",
         "random_features": "rmse",
         "estimators": "mean",
