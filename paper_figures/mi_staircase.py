@@ -200,9 +200,10 @@ def staircase(axis: Axes, table: pd.DataFrame) -> None:
     axis.plot(STEPS, STEPS, color="k", linewidth=0.8, label="I")
     axis.fill_between(known.information, known.low, known.high, color="C5", alpha=0.5, linewidth=0)
     axis.plot(known.information, known["mean"], color="C0", marker="o", label="exact critic")
-    axis.vlines(learned.information, learned.low, learned.high, color="C1", linewidth=1)
-    axis.plot(learned.information, learned["mean"], color="C1", linestyle="--", linewidth=1.2, marker="s",
-              markerfacecolor="w", label="trained critic")  # fmt: skip
+    if len(learned):
+        axis.vlines(learned.information, learned.low, learned.high, color="C1", linewidth=1)
+        axis.plot(learned.information, learned["mean"], color="C1", linestyle="--", linewidth=1.2, marker="s",
+                  markerfacecolor="w", label="trained critic")  # fmt: skip
     axis.axhline(known.ceiling.iloc[0], color="0.35", linestyle=":", label="ceiling")
 
 

@@ -44,7 +44,10 @@ def test_a_bad_number_changes_the_verdict(name):
     table = pd.read_csv(GALLERY / f"{name}.csv")
     column = {
         "dependence_picture": "angle",
+        "same_mi": "mutual_information",
         "infonce_vs_hsic": "gap",
+        "temperature_gamma": "expansion",
+        "log_k_ceiling": "value",
         "mi_staircase": "mean",
         "batch_bias": "mean",
         "random_features": "rmse",
