@@ -185,16 +185,16 @@ def caption(table: pd.DataFrame) -> Caption:
         "Mutual information does not see how the points of a class lie: it is log 2 in every panel and for every m, "
         "while dependence on the class, InfoNCE with a weak critic and accuracy from few labels all fall. (The point "
         "is that of figure 2 of Li et al.; populations, closed forms and numbers are ours.)",
-        f"I(Z; Y), I(Z; Z′) and InfoNCE with its exact critic differ from log 2 = 0.6931 by {max(same, exact):.0e} at "
-        f"most. From blobs to scrambled, dep (inverse multiquadric, c = 1) falls from {first.dep:.4f} to "
-        f"{last.dep:.4f}, 1-NN from {LABELS} labels from {first.nearest:.3f} to {last.nearest:.3f}, InfoNCE with the "
-        f"cosine as critic, at its best temperature, from {first.infonce_cosine:.3f} to {last.infonce_cosine:.4f} "
-        f"nats. Interleaved numbers: dep {curve.dep.iloc[0]:.4f}, {curve.dep.iloc[1]:.4f}, …, {curve.dep.iloc[-1]:.4f} "
-        f"and 1-NN {curve.nearest.iloc[0]:.3f}, {curve.nearest.iloc[1]:.3f}, …, {curve.nearest.iloc[-1]:.3f} at m + 1 "
-        f"= 1, 2, …, {most:g}. But dep does not rank everything: of 2 × 2 fields it is {board.dep:.4f}, of 4 stripes "
-        f"{stripes.dep:.4f}, yet a line does no better on the former ({board.linear:.3f} against {stripes.linear:.3f}; "
-        f"standard errors {board.linear_error:.3f} and {stripes.linear_error:.3f}). It knows nearness at the kernel's "
-        "scale, not straight lines.",
+        "I(Z; Y), I(Z; Z′) and InfoNCE with its exact critic differ from log 2 = 0.6931 by "
+        f"{max(same, exact, 1e-9):.0e} at most. From blobs to scrambled, dep (inverse multiquadric, c = 1) falls from "
+        f"{first.dep:.4f} to {last.dep:.4f}, 1-NN from {LABELS} labels from {first.nearest:.3f} to {last.nearest:.3f}, "
+        f"InfoNCE with the cosine as critic, at its best temperature, from {first.infonce_cosine:.3f} to "
+        f"{last.infonce_cosine:.4f} nats. Interleaved numbers: dep {curve.dep.iloc[0]:.4f}, {curve.dep.iloc[1]:.4f}, "
+        f"…, {curve.dep.iloc[-1]:.4f} and 1-NN {curve.nearest.iloc[0]:.3f}, {curve.nearest.iloc[1]:.3f}, …, "
+        f"{curve.nearest.iloc[-1]:.3f} at m + 1 = 1, 2, …, {most:g}. But dep does not rank everything: of 2 × 2 fields "
+        f"it is {board.dep:.4f}, of 4 stripes {stripes.dep:.4f}, yet a line does no better on the former "
+        f"({board.linear:.3f} against {stripes.linear:.3f}; standard errors {board.linear_error:.3f} and "
+        f"{stripes.linear_error:.3f}). It knows nearness at the kernel's scale, not straight lines.",
         "Held: one mutual information throughout, while dep and 1-NN accuracy fall together over the first five panels "
         "and with m."
         if held
