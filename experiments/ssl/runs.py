@@ -103,6 +103,7 @@ def find_or_train(config: Config, *, force: bool = False, progress: bool = True)
 
 
 def _carry_out(run: Run, images: data.ImageData, config: Config, progress: bool) -> Run:
+    """Train, evaluate, and write the run's folder, the summary last."""
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / "summary.json").unlink(missing_ok=True)
     write(run.folder / "config.json", lambda path: _write_json(path, to_dict(config)))

@@ -90,8 +90,8 @@ def sum_over_coordinates(
 def _copied(rows: Float[Array, "k n"]) -> Float[Array, "k n"]:
     """The same rows, by a product with the identity, which XLA does not fuse into what reads them.
 
-    It would read a coordinate from the points [n, k], its values k apart, which no CPU does several at a time: five
-    times as slow. (It also takes out any barrier before it fuses.)
+    It would read a coordinate from the points [n, k], its values k apart, which no CPU does several at a time. (It also
+    takes out any barrier before it fuses.)
     """
     largest = jnp.finfo(rows.dtype).max  # 0·∞ is no number
     identity = jnp.eye(len(rows), dtype=rows.dtype)
