@@ -127,11 +127,3 @@ def _represent_views(network: Network, views: Array) -> tuple[Array, Array]:
 
 def _unit(z: Array) -> Array:
     return z / jnp.maximum(jnp.linalg.norm(z, axis=-1, keepdims=True), 1e-12)
-
-
-def effective_rank(z: np.ndarray) -> float:
-    """(tr Σ)²/‖Σ‖²_F of the covariance Σ of the last axis: 1 when collapsed to a line, d when evenly spread."""
-    flat = z.reshape(-1, z.shape[-1]).astype(np.float64)
-    covariance = np.cov(flat, rowvar=False)
-    square = float((covariance**2).sum())
-    return float(np.trace(covariance) ** 2 / square) if square > 0 else 0.0

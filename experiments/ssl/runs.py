@@ -20,6 +20,7 @@ from experiments import data
 from experiments.ssl import evaluate
 from experiments.ssl.config import Config, ObjectiveConfig, to_dict
 from experiments.ssl.train import Metrics, TrainingDiverged, train
+from kerneldep.analysis import covariance_eigenvalues, participation_ratio
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results" / "runs"
@@ -126,9 +127,9 @@ def _carry_out(run: Run, images: data.ImageData, config: Config, progress: bool)
         "num_train": len(splits["train"].images),
         "accuracy": accuracies,
         "final": {name: float(values[-1]) for name, values in trained.metrics.items()},
-        "effective_rank": {
-            "trained": evaluate.effective_rank(views["projections"]),
-            "untrained": evaluate.effective_rank(views["projections_untrained"]),
+        "effective_rank": {  # (tr Σ)²/‖Σ‖²_F, the one that SSL-HSIC's loss near collapse depends on
+            name: float(participation_ratio(covariance_eigenvalues(views[key].reshape(-1, views[key].shape[-1]))))
+            for name, key in (("trained", "projections"), ("untrained", "projections_untrained"))
         },
         "num_parameters": sum(p.size for p in jax.tree.leaves(eqx.filter(trained.network.encoder, eqx.is_array))),
         "train_seconds": round(trained_at - started, 2),
