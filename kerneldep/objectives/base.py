@@ -6,7 +6,7 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, PyTree, Scalar
+from jaxtyping import Array, Float, Int, Key, PyTree, Scalar
 
 from ..kernels.dot_product import normalise
 
@@ -20,11 +20,15 @@ class Outputs(eqx.Module):
         projections: of the online network.
         predictions: of its predictor head, if the objective asks for one.
         targets: projections of the target network, if the objective asks for one; no gradient flows into them.
+        inputs: the views themselves, flattened; only the supervised HSIC bottleneck looks at them.
+        labels: the images' classes; likewise.
     """
 
     projections: Float[Array, "M B d"]
     predictions: Float[Array, "M B d"] | None = None
     targets: Float[Array, "M B d"] | None = None
+    inputs: Float[Array, "M B p"] | None = None
+    labels: Int[Array, " B"] | None = None
 
 
 class AbstractObjective(eqx.Module):
@@ -63,20 +67,37 @@ def nothing_trainable(objective: AbstractObjective) -> Any:
     return jax.tree.map(lambda _: False, objective)
 
 
+def online_views(outputs: Outputs) -> Float[Array, "M B d"]:
+    """Predictions, or projections where there is no predictor, in float32 at least; not normalised.
+
+    Raises:
+        ValueError: fewer than 2 views or images.
+    """
+    return _at_least_two_of_each(outputs.projections if outputs.predictions is None else outputs.predictions)
+
+
+def target_views(outputs: Outputs, target: Target) -> Float[Array, "M B d"]:
+    """The target network's projections, gradient stopped, in float32 at least; not normalised.
+
+    Raises:
+        ValueError: there are none, or fewer than 2 views or images.
+    """
+    if outputs.targets is None:
+        raise ValueError(f"outputs.targets is missing: the objective has target={target!r}.")
+    return _at_least_two_of_each(jax.lax.stop_gradient(outputs.targets))
+
+
 def unit_views(outputs: Outputs, target: Target) -> Float[Array, "V B d"]:
     """L2-normalised views of the online network, followed by those of the target network (gradient stopped).
 
     Raises:
         ValueError: fewer than 2 views or images, or outputs that lack what the objective declared.
     """
-    online = outputs.projections if outputs.predictions is None else outputs.predictions
-    stacked = online
-    if target != "none":
-        if outputs.targets is None:
-            raise ValueError(f"outputs.targets is missing: the objective has target={target!r}.")
-        stacked = jnp.concatenate([online, jax.lax.stop_gradient(outputs.targets)])
-    if stacked.shape[0] < 2 or stacked.shape[1] < 2:
-        raise ValueError(
-            f"outputs hold {stacked.shape[0]} view(s) of {stacked.shape[1]} image(s): two of each are needed."
-        )
-    return normalise(stacked.astype(jnp.promote_types(stacked.dtype, jnp.float32)))
+    online = online_views(outputs)
+    return normalise(online if target == "none" else jnp.concatenate([online, target_views(outputs, target)]))
+
+
+def _at_least_two_of_each(views: Float[Array, "M B d"]) -> Float[Array, "M B d"]:
+    if views.shape[0] < 2 or views.shape[1] < 2:
+        raise ValueError(f"outputs hold {views.shape[0]} view(s) of {views.shape[1]} image(s): two of each are needed.")
+    return views.astype(jnp.promote_types(views.dtype, jnp.float32))

@@ -1,6 +1,9 @@
-"""Objectives against the plain-NumPy references, and what every objective must satisfy."""
+"""What every objective must satisfy, over the list in `cases`."""
 
-import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -8,255 +11,124 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import kerneldep as kd
-from kerneldep.kernels import Cosine, Gaussian, InverseMultiquadric, Linear, Scaled
-from kerneldep.objectives import SSLHSIC, InfoNCE, Outputs
-from kerneldep.objectives.infonce import infonce_terms
-from kerneldep.objectives.ssl_hsic import safe_root, scale_fit, ssl_hsic_terms
+from kerneldep.objectives import Outputs, get_objective, objective_names
 
-from ..oracles import kernels as oracle
-from ..oracles import ssl
-from ..populations import unit_views
+from .cases import CASES, Arrays, arrays, outputs_of
 
-OBJECTIVES = {
-    "ssl_hsic": SSLHSIC(),
-    "ssl_hsic-paper": SSLHSIC(estimate="paper", num_features=64),
-    "ssl_hsic-population": SSLHSIC(estimate="population", kernel=Gaussian(1.0)),
-    "ssl_hsic-target-learned": SSLHSIC(target="ema", learn_scale=True),
-    "infonce-nt_xent": InfoNCE(),
-    "infonce-in_batch": InfoNCE(denominator="in_batch"),
-    "infonce-population": InfoNCE(denominator="population"),
-}
-every_objective = pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES.keys())
+every_case = pytest.mark.parametrize("case", CASES, ids=str)
+ROOT = Path(__file__).parents[2]
 
 
-def outputs_of(objective, views):
-    """Outputs with everything an objective may ask for."""
-    views = jnp.asarray(views)
-    return Outputs(views, views[::-1] if objective.predictor else None, views if objective.target != "none" else None)
+def fresh_key():
+    """Every use needs its own copy: key reuse is an error in the tests."""
+    return jax.random.key(3)
 
 
-def loss_of(objective, views):
-    return objective(outputs_of(objective, views), objective.init(views.shape[-1]), key=jax.random.key(3))[0]
+def compiled(objective):
+    """The loss and its gradient to all arrays of the outputs, from the initial state."""
+
+    def both(outputs):
+        trained, fixed = eqx.partition(outputs, eqx.is_inexact_array)
+        key, state_key = fresh_key(), jax.random.key(4)
+
+        def loss(trained):
+            return objective(
+                eqx.combine(trained, fixed), objective.init(outputs.projections.shape[-1], key=state_key), key=key
+            )[0]
+
+        return jax.value_and_grad(loss)(trained)
+
+    return both
 
 
-@pytest.mark.parametrize("estimate", ["unbiased", "paper", "population"])
-@pytest.mark.parametrize("gamma", [0.0, 3.0])
-def test_ssl_hsic_is_the_reference(x64, estimate, gamma):
-    views = unit_views(0, 3, 6, 4)
-    gram = ssl.view_gram(views, lambda x, y: oracle.inverse_multiquadric(x, y, 0.5))
-    dep = {
-        "unbiased": lambda: ssl.dep_unbiased(gram, math.inf),
-        "paper": lambda: ssl.dep_paper(gram),
-        "population": lambda: ssl.dep_population(gram),
-    }[estimate]()
-    objective = SSLHSIC(gamma, estimate=estimate, num_images=50 if estimate == "paper" else None, delta_l=2.0)
-    # Three times as long: the objective normalises.
-    loss, terms, state = objective(Outputs(jnp.asarray(3 * views)), None)
-    assert state is None
-    assert float(loss) == pytest.approx(ssl.ssl_hsic_loss(dep, ssl.self_hsic(gram), gamma), abs=1e-12)
-    assert float(terms["dep"]) == pytest.approx(dep, abs=1e-12)
-    assert float(terms["hsic_zz"]) == pytest.approx(ssl.self_hsic(gram), abs=1e-12)
-    assert float(terms["hsic_zy"]) == pytest.approx(2.0 * dep / (50 if estimate == "paper" else 6), abs=1e-12)
+def changed(found, change):
+    """The same change of projections, predictions and targets."""
+    return found._replace(**{name: change(getattr(found, name)) for name in ("projections", "predictions", "targets")})
 
 
-def test_ssl_hsic_with_a_target_takes_both_networks_as_views(x64):
-    online, target = unit_views(0, 2, 5, 3), unit_views(1, 2, 5, 3)
-    objective = SSLHSIC(target="ema", estimate="paper")
-    loss = objective(Outputs(jnp.zeros((2, 5, 3)), jnp.asarray(online), jnp.asarray(target)), None)[0]
-    gram = ssl.view_gram(np.concatenate([online, target]), lambda x, y: oracle.inverse_multiquadric(x, y, 0.5))
-    assert float(loss) == pytest.approx(ssl.ssl_hsic_loss(ssl.dep_paper(gram), ssl.self_hsic(gram), 3.0), abs=1e-12)
-    gradient = jax.grad(lambda t: objective(Outputs(jnp.asarray(online), jnp.asarray(online), t), None)[0])
-    assert not gradient(jnp.asarray(target)).any()
+@every_case
+def test_loss_is_the_reference_in_any_order_and_its_gradient_that_of_differences(x64, case):
+    objective = case.make()
+    function = jax.jit(compiled(objective))
+
+    def at(found):
+        return function(outputs_of(case, objective, found))
+
+    found = arrays(objective)
+    here, slope = at(found)
+    assert float(here) == pytest.approx(case.reference(found, fresh_key()), rel=1e-8, abs=1e-8)
+
+    images = np.random.default_rng(0).permutation(found.labels.size)
+    permuted = Arrays(*(one[:, images] for one in found[:4]), found.labels[images])
+    reversed_views = Arrays(*(one[::-1] for one in found[:4]), found.labels)
+    for other in (permuted, reversed_views):
+        assert float(at(other)[0]) == pytest.approx(float(here), rel=1e-10, abs=1e-10)
+
+    if slope.targets is not None:
+        assert not slope.targets.any()
+    if objective.target == "stop_gradient" and not objective.predictor:
+        return  # the gradient leaves out what goes through the targets
+    name = "predictions" if objective.predictor else "projections"
+    direction = np.random.default_rng(1).normal(size=found.projections.shape)
+    ahead, behind = (
+        float(at(found._replace(**{name: getattr(found, name) + h * direction}))[0]) for h in (1e-5, -1e-5)
+    )
+    expected = (ahead - behind) / 2e-5
+    assert float((getattr(slope, name) * direction).sum()) == pytest.approx(expected, rel=1e-5, abs=1e-8)
 
 
-def test_random_features_converge_to_the_exact_terms_and_are_unbiased():
-    views = jnp.asarray(unit_views(0, 2, 32, 8), jnp.float32)
-    kernel = InverseMultiquadric(0.5)
-    exact = np.array(ssl_hsic_terms(views, kernel))
-
-    def draws(num_features, number=256):
-        one = jax.jit(lambda key: jnp.stack(ssl_hsic_terms(views, kernel, num_features=num_features, key=key)))
-        return np.asarray(jax.lax.map(one, jax.random.split(jax.random.key(0), number)), np.float64)
-
-    small, large = draws(64), draws(1024)
-    for values in (small, large):
-        standard_error = values.std(0, ddof=1) / len(values) ** 0.5
-        assert (abs(values.mean(0) - exact) < 4 * standard_error).all()
-    # Sixteen times the features, a quarter of the spread.
-    ratio = large.std(0) / small.std(0)
-    assert ((ratio > 0.15) & (ratio < 0.4)).all()
-
-
-def test_regulariser_numbers_of_orthogonal_codes(x64):
-    # R1: C equiprobable orthogonal codes with the linear kernel, γ = 3.
-    def loss(codes):
-        views = jnp.broadcast_to(jnp.eye(codes), (2, codes, codes))
-        return float(SSLHSIC(3.0, Linear(), estimate="population")(Outputs(views), None)[0])
-
-    assert loss(2) == pytest.approx(1.0, abs=1e-12)
-    assert loss(8) == pytest.approx(0.12, abs=5e-3)
-    assert loss(16) == pytest.approx(-0.21, abs=5e-3)
-    assert loss(1024) == pytest.approx(-0.905, abs=5e-4)
-    assert loss(10) == pytest.approx(0.0, abs=1e-12)  # C = 1 + γ²
-    assert loss(9) > 0 > loss(11)
+@every_case
+@pytest.mark.parametrize("precision", [jnp.float32, jnp.bfloat16], ids=["float32", "bfloat16"])
+def test_finite_at_collapse_ties_and_zero_and_vmapped(case, precision):
+    objective = case.make()
+    spread = arrays(objective)
+    one_view = spread.projections[:1].repeat(objective.num_views, 0)
+    batch = (
+        spread,
+        changed(spread, np.ones_like),
+        changed(spread, np.zeros_like),
+        changed(spread, lambda _: one_view),
+        changed(spread, lambda views: views[:, [0, 0, *range(2, views.shape[1])]]),
+    )
+    stacked: Outputs = jax.tree.map(
+        lambda *leaves: jnp.stack(leaves), *(outputs_of(case, objective, one, precision) for one in batch)
+    )
+    loss, slope = jax.jit(jax.vmap(compiled(objective)))(stacked)
+    assert loss.dtype == jnp.float32
+    assert jnp.isfinite(loss).all()
+    for leaf in jax.tree.leaves(slope):
+        assert leaf.dtype == precision
+        assert jnp.isfinite(leaf).all()
+    exact = case.reference(spread, fresh_key())
+    assert float(loss[0]) == pytest.approx(exact, rel=1e-4 if precision == jnp.float32 else 0.1, abs=1e-4)
 
 
-def test_a_run_leaves_collapse_only_with_enough_effective_rank(x64):
-    # Near collapse c²·loss → γ‖Σ‖_F − tr Σ_between: here Σ_between = Σ of a given effective rank.
-    def loss(rank, scale, size=1e-3):
-        rng = np.random.default_rng(0)
-        directions = np.eye(40)[:rank].repeat(8, 0) * rng.choice([-1.0, 1.0], size=(8 * rank, 1))
-        center = np.zeros(40)
-        center[-1] = 1
-        views = np.broadcast_to(center + size * directions, (2, 8 * rank, 40))
-        flat = views[0] - views[0].mean(0)
-        sigma = flat.T @ flat / len(flat)
-        objective = SSLHSIC(3.0, InverseMultiquadric(scale), estimate="population")
-        return float(objective(Outputs(jnp.asarray(views)), None)[0]), sigma
-
-    for scale in (0.5, 1.0, 2.0):
-        for rank, sign in ((4, 1), (8, 1), (12, -1), (25, -1)):
-            value, sigma = loss(rank, scale)
-            expected = (3.0 * np.linalg.norm(sigma) - np.trace(sigma)) / scale**2
-            assert value == pytest.approx(expected, rel=1e-3)  # the next order in the size of the spread, 10⁻⁶/c²
-            assert np.sign(value) == sign
+@every_case
+def test_terms_are_scalars_and_only_arrays_are_trainable(case):
+    objective = case.make()
+    state = objective.init(4, key=jax.random.key(4))
+    shapes = eqx.filter_eval_shape(objective, outputs_of(case, objective, arrays(objective)), state, key=fresh_key())
+    loss, terms, new_state = shapes
+    assert all(one.shape == () for one in (loss, *terms.values()))
+    assert jax.tree.structure(new_state) == jax.tree.structure(state)
+    assert jax.tree.map(jnp.shape, new_state) == jax.tree.map(jnp.shape, state)
+    trained, _ = eqx.partition(objective, objective.trainable())
+    assert all(eqx.is_inexact_array(leaf) for leaf in jax.tree.leaves(trained))
 
 
-@pytest.mark.parametrize("temperature", [0.1, 0.5, 5.0])
-def test_infonce_denominators_are_the_reference(x64, temperature):
-    views = unit_views(2, 2, 6, 4)
-    gram = ssl.view_gram(views, oracle.cosine)
-    outputs = Outputs(jnp.asarray(2 * views))
-
-    def loss(denominator):
-        return float(InfoNCE(temperature, denominator)(outputs, None)[0])
-
-    assert loss("nt_xent") == pytest.approx(ssl.nt_xent(gram, temperature), abs=1e-12)
-    assert loss("in_batch") == pytest.approx(ssl.infonce_in_batch(gram, temperature), abs=1e-12)
-    # The reference's positives include p = q.
-    include, exclude = (ssl.positive_mean(gram, include_self=flag) / temperature for flag in (True, False))
-    expected = ssl.infonce_population(gram, temperature) + include - exclude
-    assert loss("population") == pytest.approx(expected, abs=1e-12)
+def test_every_name_makes_its_objective_and_every_objective_has_a_case():
+    made = {type(get_objective(name)) for name in objective_names()}
+    assert made == {type(case.make()) for case in CASES}
+    assert get_objective("infonce", temperature=0.5).temperature == 0.5
+    with pytest.raises(ValueError, match="ssl_hsic"):
+        get_objective("info_nce")
+    with pytest.raises(TypeError, match="temprature"):
+        get_objective("infonce", temprature=0.5)
 
 
-def test_infonce_with_three_views_by_hand(x64):
-    views, temperature = unit_views(3, 3, 4, 5), 0.3
-    scores = np.einsum("aid,bjd->aibj", views, views) / temperature
-    positive = np.mean([scores[a, i, b, i] for a in range(3) for b in range(3) if a != b for i in range(4)])
-    others, in_batch = [], []
-    for a in range(3):
-        for i in range(4):
-            rest = [scores[a, i, b, j] for b in range(3) for j in range(4) if (a, i) != (b, j)]
-            others.append(np.log(np.exp(rest).sum()))
-            in_batch += [np.log(np.exp(scores[a, i, b]).sum()) for b in range(3) if b != a]
-    found = {name: infonce_terms(jnp.asarray(views), temperature, name) for name in ("nt_xent", "in_batch")}
-    for name, expected in (("nt_xent", others), ("in_batch", in_batch)):
-        assert float(found[name][0]) == pytest.approx(positive, abs=1e-12)
-        assert float(found[name][1]) == pytest.approx(np.mean(expected), abs=1e-12)
-
-
-def test_i5_temperature_times_infonce_is_minus_dep_with_an_error_of_order_one_over_temperature(x64):
-    views = jnp.asarray(unit_views(4, 2, 20, 6))
-    dep = float(kd.dependence.positive_dependence(views, Cosine(), estimate="paper"))
-    error = [t * float(InfoNCE(t, "population")(Outputs(views), None)[0]) + dep for t in (10.0, 100.0)]
-    assert error[0] / error[1] == pytest.approx(10, rel=0.05)
-    # The other denominators carry the log of the number of candidates.
-    for denominator, candidates in (("nt_xent", 39), ("in_batch", 20)):
-        offset = float(InfoNCE(100.0, denominator)(Outputs(views), None)[0]) - math.log(candidates)
-        assert abs(100 * offset + dep) < 0.1
-
-
-def test_learned_scale_finds_its_optimum(x64):
-    # Two points at squared distance s: the fit is best at c² = s/2.
-    views = jnp.asarray([[[1.0, 0.0], [0.6, 0.8]], [[1.0, 0.0], [0.6, 0.8]]])[:1]
-    s = 2 - 2 * 0.6
-    gradient = jax.grad(scale_fit)
-    assert float(gradient(jnp.asarray((s / 2) ** 0.5), views)) == pytest.approx(0, abs=1e-12)
-    assert float(gradient(jnp.asarray(0.3), views)) > 0 > float(gradient(jnp.asarray(1.5), views))
-
-
-def test_only_a_learned_scale_is_trainable_and_only_the_fit_trains_it():
-    views = unit_views(5, 2, 8, 4).astype(np.float32)
-    fixed, learned = SSLHSIC(), SSLHSIC(learn_scale=True)
-    assert not any(jax.tree.leaves(fixed.trainable()))
-    trained, _ = eqx.partition(learned, learned.trainable())
-    assert len(jax.tree.leaves(trained)) == 1
-    gradients = eqx.filter_grad(lambda one: loss_of(one, views))(learned)
-    expected = jax.grad(lambda log: -scale_fit(jnp.exp(log), jnp.asarray(views)))(learned.log_scale)
-    assert float(gradients.log_scale) == pytest.approx(float(expected), rel=1e-4)
-    assert float(gradients.kernel.scale) == 0
-    assert float(loss_of(learned, views)) == pytest.approx(float(loss_of(fixed, views)), rel=1e-6)
-
-
-@every_objective
-def test_order_of_images_and_views_does_not_matter(x64, objective):
-    views = unit_views(6, 2, 8, 4)
-    loss = float(loss_of(objective, views))
-    permuted = views[:, np.random.default_rng(0).permutation(8)]
-    assert float(loss_of(objective, permuted)) == pytest.approx(loss, abs=1e-12)
-    assert float(loss_of(objective, views[::-1])) == pytest.approx(loss, abs=1e-12)
-
-
-@every_objective
-@pytest.mark.parametrize("precision", [jnp.float32, jnp.bfloat16])
-def test_gradients_are_finite_at_collapse_ties_and_zero(objective, precision):
-    spread = unit_views(7, 2, 8, 4)
-    collapsed, tied, zero = np.ones((2, 8, 4)), spread.copy(), spread.copy()
-    tied[1] = tied[0]
-    tied[:, 1] = tied[:, 0]
-    zero[0, 3] = 0
-    gradient = jax.jit(jax.value_and_grad(lambda views: loss_of(objective, views)))
-    for views in (spread, collapsed, tied, zero):
-        loss, slope = gradient(jnp.asarray(views, precision))
-        assert loss.dtype == jnp.float32
-        assert jnp.isfinite(loss)
-        assert jnp.isfinite(slope).all()
-
-
-@every_objective
-def test_jit_vmap_and_finite_differences(x64, objective):
-    batch = jnp.asarray(np.stack([unit_views(seed, 2, 6, 3) for seed in range(3)]))
-    one_by_one = jnp.stack([loss_of(objective, views) for views in batch])
-    together = jax.jit(jax.vmap(lambda views: loss_of(objective, views)))(batch)
-    assert np.asarray(together) == pytest.approx(np.asarray(one_by_one), abs=1e-12)
-    direction = jnp.asarray(np.random.default_rng(0).normal(size=batch[0].shape))
-    if objective.target != "none":
-        return  # its targets carry no gradient: see the test of targets
-    slope = jax.jvp(lambda views: loss_of(objective, views), (batch[0],), (direction,))[1]
-    ahead, behind = (loss_of(objective, batch[0] + step * direction) for step in (1e-5, -1e-5))
-    assert float(slope) == pytest.approx(float(ahead - behind) / 2e-5, rel=1e-6, abs=1e-9)
-
-
-def test_root_has_no_slope_at_and_below_zero():
-    slope = jax.grad(safe_root)
-    assert [float(safe_root(jnp.asarray(h))) for h in (-1.0, 0.0, 4.0)] == [0, 0, 2]
-    assert [float(slope(jnp.asarray(h))) for h in (-1.0, 0.0, 4.0)] == [0, 0, 0.25]
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: SSLHSIC(-1.0), "gamma"),
-        (lambda: SSLHSIC(num_features=6), "num_features"),
-        (lambda: SSLHSIC(target="both"), "target"),
-        (lambda: SSLHSIC(estimate="best"), "estimate"),
-        (lambda: SSLHSIC(kernel=Gaussian(1.0), learn_scale=True), "learn_scale"),
-        (lambda: InfoNCE(0.0), "temperature"),
-        (lambda: InfoNCE(denominator="all"), "denominator"),
-        (lambda: loss_of(SSLHSIC(), np.ones((1, 8, 4))), "1 view"),
-        (lambda: loss_of(InfoNCE(), np.ones((2, 1, 4))), "1 image"),
-        (lambda: SSLHSIC(target="ema")(Outputs(jnp.ones((2, 4, 3))), None), "targets is missing"),
-        (lambda: SSLHSIC(num_features=64)(Outputs(jnp.ones((2, 4, 3))), None), "key is missing"),
-    ],
-)
-def test_bad_settings_are_named(make, message, unhooked):
-    with pytest.raises(ValueError, match=message):
-        make()
-
-
-def test_scaled_kernel_scales_the_loss(x64):
-    # The loss is 1-homogeneous in the kernel's amplitude.
-    views = unit_views(8, 2, 8, 4)
-    plain, scaled = (SSLHSIC(3.0, kernel) for kernel in (Gaussian(1.0), Scaled(Gaussian(1.0), 2.5)))
-    assert float(loss_of(scaled, views)) == pytest.approx(2.5 * float(loss_of(plain, views)), rel=1e-12)
+def test_on_eight_devices_as_on_one():
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    program = [sys.executable, "-m", "tests.objectives.on_devices"]
+    done = subprocess.run(program, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert f"{len(CASES)} objectives" in done.stdout
