@@ -7,6 +7,7 @@
 - `byol_neighbourhood`: what BYOL's predictor averages over, and when its loss is dependence; `byol_flow`, how a linear
   encoder trains with and without predictor and stop-gradient.
 - `mi_pathology`: populations of one mutual information and many qualities; what else is known of them.
+- `lens`: every objective and the diagnostics common to all on the same features; `gradient_cosines` between them.
 - `probes`: k-nearest-neighbour and linear accuracy of frozen features.
 """
 
@@ -15,6 +16,7 @@ from .byol_neighbourhood import BYOLNeighbourhood, byol_neighbourhood, neighbour
 from .clustering import Clustering, clustering, image_distances
 from .collapse import Collapse, CollapseFlow, codebook_loss, codebook_views, collapse, collapse_flow, near_collapse
 from .infonce_hsic import InfoNCEHSIC, infonce_hsic
+from .lens import Diagnostics, Lens, diagnostics, gradient_cosines, lens
 from .mi_pathology import (
     MIPathology,
     best_infonce,
@@ -36,7 +38,9 @@ __all__ = [
     "Clustering",
     "Collapse",
     "CollapseFlow",
+    "Diagnostics",
     "InfoNCEHSIC",
+    "Lens",
     "MIPathology",
     "Spectrum",
     "best_infonce",
@@ -50,10 +54,13 @@ __all__ = [
     "collapse",
     "collapse_flow",
     "covariance_eigenvalues",
+    "diagnostics",
     "effective_rank",
+    "gradient_cosines",
     "image_distances",
     "infonce_hsic",
     "knn_accuracy",
+    "lens",
     "linear_accuracy",
     "mi_pathology",
     "near_collapse",
