@@ -74,7 +74,7 @@ def served(folder: pathlib.Path):
 def in_browser(folder: pathlib.Path, pages: list[str]) -> list[dict]:
     """What each page does at each width."""
     for name in pages:
-        # Scripts from elsewhere (MathJax) are not what is looked at, and a test has no network.
+        # Scripts from elsewhere are not what is looked at, and a test has no network.
         text = re.sub(r'<script[^>]*src="https?://[^"]*"[^>]*>', "<script>", (folder / name).read_text())
         (folder / name).write_text(text.replace('<meta charset="utf-8"', WATCH + '<meta charset="utf-8"', 1))
     (folder / "harness.html").write_text(HARNESS % (json.dumps(pages), json.dumps(list(WIDTHS.values()))))
@@ -86,6 +86,17 @@ def in_browser(folder: pathlib.Path, pages: list[str]) -> list[dict]:
         )
     (found,) = re.findall(r"<body><pre>(.*)</pre></body>", done.stdout)
     return json.loads(html.unescape(found))
+
+
+def test_formulas_need_no_network():
+    text = r"The sum $\frac{1}{n}\sum_i \|z_i\|^2$ and $$\mathrm{HSIC} = \operatorname{tr}(KH)^2 / n^2.$$"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+    made = page(notebook, "formulas")
+    assert made.count("<math ") == 2
+    assert 'display="block"' in made
+    assert "<mfrac>" in made
+    assert "MathJax" not in made
+    assert "$" not in re.search(r"<p>The sum.*</p>", made, re.DOTALL).group()
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium, e.g. Debian's package chromium")
