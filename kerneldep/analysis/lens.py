@@ -16,7 +16,7 @@ from ..dependence.tiled import gram_sums, side
 from ..kernels import AbstractKernel, Cosine
 from ..kernels.base import check_parameters
 from ..kernels.dot_product import normalise
-from ..objectives import AbstractObjective, Outputs, get_objective, objective_names
+from ..objectives import AbstractObjective, HSICBottleneck, Outputs, get_objective, objective_names
 from ..objectives.ssl_hsic import safe_root
 from .infonce_hsic import infonce_hsic
 from .spectrum import spectrum
@@ -187,7 +187,7 @@ def gradient_cosines(
 def self_supervised() -> dict[str, AbstractObjective]:
     """All objectives that need no labels, by name, with their defaults."""
     made = {name: get_objective(name) for name in objective_names()}
-    return {name: objective for name, objective in made.items() if name != "hsic_bottleneck"}
+    return {name: objective for name, objective in made.items() if not isinstance(objective, HSICBottleneck)}
 
 
 def _loss(objective: AbstractObjective, views: Float[Array, "M B d"], key: Key[Array, ""]) -> tuple[Scalar, Any]:

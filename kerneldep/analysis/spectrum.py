@@ -1,18 +1,15 @@
 """How representations fill their space: the covariance's eigenvalues, effective rank, alignment and uniformity."""
 
-import math
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Scalar
+from jaxtyping import Array, Bool, Float, Scalar
 
 from .. import _check
 from .._check import ArrayLike
-from ..dependence.tiled import map_rows
-from ..kernels import Linear
 from ..kernels.dot_product import normalise
 from ..kernels.tiles import center, exact_unit
+from ..objectives.alignment_uniformity import alignment_uniformity_terms
 
 
 class Spectrum(eqx.Module):
@@ -78,7 +75,7 @@ def spectrum(views: ArrayLike, *, exponent: float = 2.0, sharpness: float = 2.0)
     array = _check.as_real(views, "views")
     checked = _check.as_views(array, "views", guard)
     alpha, t = _check.as_positive(exponent, "exponent"), _check.as_positive(sharpness, "sharpness")
-    alignment, uniformity = _on_the_sphere(guard.on(checked), alpha, t)
+    alignment, uniformity = alignment_uniformity_terms(normalise(guard.on(checked)), alpha, t)
     # Narrowed again, centred: the covariance loses no digits to an offset.
     return Spectrum(_variances(array.reshape(-1, array.shape[-1]), "views"), alignment, uniformity)
 
@@ -156,32 +153,6 @@ def _checked_shares(eigenvalues: ArrayLike) -> Array:
         raise ValueError(f"eigenvalues have shape {values.shape}: one at least is needed along the last axis.")
     guard.require(jnp.isfinite(values).all(), "eigenvalues hold NaN or infinite values.")
     return shares(jnp.maximum(guard.on(values), 0))  # rounding aside
-
-
-@eqx.filter_jit
-def _on_the_sphere(views: Float[Array, "M B d"], exponent: float, sharpness: float) -> tuple[Scalar, Scalar]:
-    """Alignment and uniformity."""
-    num_views, batch, _ = views.shape
-    unit = normalise(views)
-
-    def to_others(view: Float[Array, "B d"]) -> Scalar:
-        squared = ((unit - view[None]) ** 2).sum(-1)
-        apart = squared > 0
-        return jnp.where(apart, jnp.where(apart, squared, 1) ** (exponent / 2), 0).sum()
-
-    alignment = jax.lax.map(to_others, unit).sum() / (num_views * (num_views - 1) * batch)
-
-    def log_mean(z: Float[Array, "B d"]) -> Scalar:
-        norms = (z**2).sum(1)  # 1, or 0 where z = 0
-
-        def of_rows(rows: Float[Array, "t n"], index: Int[Array, " t"]) -> Array:
-            others = jnp.arange(batch)[None, :] != index[:, None]
-            squared = norms[index][:, None] + norms[None, :] - 2 * rows
-            return jax.nn.logsumexp(-sharpness * squared, axis=1, where=others)
-
-        return jax.nn.logsumexp(map_rows(of_rows, Linear(), z)) - math.log(batch * (batch - 1))
-
-    return alignment, jax.lax.map(log_mean, unit).mean()
 
 
 def _variances(features: ArrayLike, name: str) -> Float[Array, " r"]:

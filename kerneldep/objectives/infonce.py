@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree, Scalar
 from ..dependence.tiled import map_rows
 from ..kernels import Linear
 from .base import AbstractObjective, Outputs, nothing_trainable, unit_views
+from .positives import positive_product
 
 Denominator = Literal["nt_xent", "in_batch", "population"]
 
@@ -36,9 +37,7 @@ def infonce_terms(
         other_views = jnp.arange(num_views)[None, :] != (index // batch)[:, None]
         return jnp.where(other_views, by_view, 0).sum(1) / (num_views - 1)
 
-    sums = views.sum(0)
-    positive = ((sums**2).sum() - (views**2).sum()) / (num_views * (num_views - 1) * batch)
-    return positive / temperature, map_rows(log_denominator, Linear(), z).mean()
+    return positive_product(views, views) / temperature, map_rows(log_denominator, Linear(), z).mean()
 
 
 class InfoNCE(AbstractObjective):

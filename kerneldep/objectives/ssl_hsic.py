@@ -9,7 +9,6 @@ from jaxtyping import Array, Float, Key, PyTree, Scalar
 
 from .. import _check
 from ..dependence.exact import biased_statistic
-from ..dependence.feature_sums import biased_feature_statistic, feature_sums
 from ..dependence.identity import Estimate, IdentitySums, check_estimate, feature_identity_sums, identity_hsic, same_sum
 from ..dependence.tiled import gram_sums, side
 from ..features import random_fourier
@@ -25,6 +24,7 @@ def ssl_hsic_terms(
     estimate: Estimate = "unbiased",
     num_images: int | None = None,
     num_features: int | None = None,
+    quasi: bool = True,
     key: Key[Array, ""] | None = None,
 ) -> tuple[Scalar, Scalar]:
     """Dep and HSIC(Z, Z), the two terms of SSL-HSIC, from one pass over the views.
@@ -35,7 +35,10 @@ def ssl_hsic_terms(
         estimate: of dep, see `kerneldep.dependence.positive_dependence`.
         num_images: N of the unbiased estimate; None for N → ∞.
         num_features: None for the exact Gram matrices, (BM)²d; else D random Fourier features, BMDd, with two
-            independent draws of D/2, by which HSIC(Z, Z) = ‖Φ₁ᵀHΦ₂‖²_F/n² is unbiased for the V-statistic.
+            independent draws of D/2, by which HSIC(Z, Z) = ‖Φ₁ᵀHΦ₂‖²_F/n² is unbiased for the V-statistic. Memory BMD.
+        quasi: frequencies of a draw from scrambled Sobol' points (see `random_fourier`): each has the same law, so that
+            both terms stay unbiased, and they vary less, most for kernels whose frequencies have a random scale, as the
+            inverse multiquadric's. Else independent ones, as in the paper.
         key: needed with `num_features`.
 
     Returns:
@@ -53,12 +56,14 @@ def ssl_hsic_terms(
     if num_features < 4 or num_features % 4:
         raise ValueError(f"num_features is {num_features}: a positive multiple of 4 is needed.")
     first, second = (
-        random_fourier(kernel, samples.shape[1], num_features // 2, key=half)(samples) for half in jax.random.split(key)
+        random_fourier(kernel, samples.shape[1], num_features // 2, key=half, quasi=quasi)(samples)
+        for half in jax.random.split(key)
     )
-    both = jnp.concatenate([first, second], axis=1) / 2**0.5
-    (cross,) = feature_sums(lambda tile: (tile,), (first, second))
-    dependence = feature_identity_sums(both, num_views).dependence(num_views, batch, estimate, num_images)
-    return dependence, biased_feature_statistic(cross)
+    # dep is linear in k: of both draws it is the mean.
+    sums = jax.tree.map(lambda a, b: (a + b) / 2, *(feature_identity_sums(one, num_views) for one in (first, second)))
+    first, second = (one - one.mean(0, keepdims=True) for one in (first, second))
+    cross = jnp.matmul(first.T, second, precision=jax.lax.Precision.HIGHEST) / len(samples)
+    return sums.dependence(num_views, batch, estimate, num_images), (cross**2).sum()
 
 
 def safe_root(squared: Scalar) -> Scalar:
@@ -87,8 +92,10 @@ class SSLHSIC(AbstractObjective):
         gamma: γ ≥ 0; 3 in the paper.
         kernel: k on the unit sphere; by default the paper's inverse multiquadric c/√(c² + r²), with c = ½.
         estimate: of dep: "unbiased", "paper" (the published batch estimate), "population" (plug-in).
-        num_features: None for exact Gram matrices, else D random Fourier features drawn afresh at each step (512 in
-            the paper).
+        num_features: None for exact Gram matrices, else D random Fourier features drawn afresh at each step, half of
+            them in each of two draws (the authors' code has 512 cosines of random phase in each).
+        quasi: frequencies from scrambled Sobol' points: the same law and no bias, less variance (kerneldep's; the paper
+            draws independent ones).
         target: "none", "ema" or "stop_gradient": with one, the online network's predictions of all views and the
             target network's projections of all views are taken together as 2M views, as in the paper.
         learn_scale: learn c of an inverse multiquadric kernel, starting from the one given, by maximising
@@ -103,6 +110,7 @@ class SSLHSIC(AbstractObjective):
     log_scale: Float[Array, ""] | None
     estimate: Estimate = eqx.field(static=True)
     num_features: int | None = eqx.field(static=True)
+    quasi: bool = eqx.field(static=True)
     target: Target = eqx.field(static=True)
     num_images: int | None = eqx.field(static=True)
     delta_l: float = eqx.field(static=True)
@@ -115,6 +123,7 @@ class SSLHSIC(AbstractObjective):
         *,
         estimate: Estimate = "unbiased",
         num_features: int | None = None,
+        quasi: bool = True,
         target: Target = "none",
         learn_scale: bool = False,
         num_images: int | None = None,
@@ -129,7 +138,8 @@ class SSLHSIC(AbstractObjective):
             raise ValueError(f"SSLHSIC.target is {target!r}: one of {get_args(Target)} is needed.")
         check_estimate(estimate, None, 0)
         kernel = InverseMultiquadric(0.5) if kernel is None else kernel
-        self.gamma, self.kernel, self.estimate, self.num_features = gamma, kernel, estimate, num_features
+        self.gamma, self.kernel, self.estimate = gamma, kernel, estimate
+        self.num_features, self.quasi = num_features, quasi
         self.target, self.num_images, self.delta_l, self.num_views = target, num_images, delta_l, num_views
         if not learn_scale:
             self.log_scale = None
@@ -164,6 +174,7 @@ class SSLHSIC(AbstractObjective):
             estimate=self.estimate,
             num_images=self.num_images,
             num_features=self.num_features,
+            quasi=self.quasi,
             key=key,
         )
         loss = -dependence + self.gamma * safe_root(self_dependence)

@@ -27,6 +27,18 @@ def test_knn_agrees_with_scikit_learn(k, tile):
     assert float(knn_accuracy(x, y, x_test, y_test, k, tile=tile)) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("temperature", [0.07, 1e-2])
+def test_weighted_knn_agrees_with_scikit_learn(temperature):
+    (x, y), (x_test, y_test) = blobs(3.0), blobs(3.0, seed=1)
+    model = KNeighborsClassifier(
+        40, metric="cosine", algorithm="brute", weights=lambda distance: np.exp(-distance.astype(float) / temperature)
+    )
+    expected = model.fit(x, y).score(x_test, y_test)
+    assert float(knn_accuracy(x, y, x_test, y_test, 40, temperature=temperature)) == pytest.approx(expected, abs=1e-6)
+    unweighted = float(knn_accuracy(x, y, x_test, y_test, 40))
+    assert float(knn_accuracy(x, y, x_test, y_test, 40, temperature=1e6)) == unweighted
+
+
 @pytest.mark.parametrize("penalty", [1e-3, 0.1])
 def test_linear_agrees_with_scikit_learn(penalty):
     (x, y), (x_test, y_test) = blobs(3.0), blobs(3.0, seed=1)
@@ -48,6 +60,8 @@ def test_wrong_input_is_explained():
     x, y = blobs(1.0)
     with pytest.raises(ValueError, match="k must be between 1 and the 150"):
         knn_accuracy(x, y, x, y, k=151)
+    with pytest.raises(ValueError, match="temperature must be positive or None, got 0"):
+        knn_accuracy(x, y, x, y, temperature=0.0)
     with pytest.raises(ValueError, match="train_labels must be 150 integers"):
         knn_accuracy(x, y[:-1], x, y)
     with pytest.raises(ValueError, match="test_labels must count from 0"):

@@ -11,11 +11,34 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from kerneldep.features import random_fourier
-from kerneldep.kernels import Gaussian, InverseMultiquadric
-from kerneldep.objectives import SSLHSIC, AbstractObjective, InfoNCE, Outputs
+from kerneldep.information import Bilinear, KernelCritic
+from kerneldep.kernels import Gaussian, InverseMultiquadric, Linear
+from kerneldep.objectives import (
+    BYOL,
+    CDSSL,
+    DCL,
+    JMI,
+    SDMI,
+    SFRIK,
+    SSLHSIC,
+    WMSE,
+    AbstractObjective,
+    AlignmentUniformity,
+    BarlowTwins,
+    CorInfoMax,
+    GaussianMI,
+    HSICBottleneck,
+    InfoNCE,
+    KernelVICReg,
+    LeJEPA,
+    Outputs,
+    SimSiam,
+    SpectralContrastive,
+    VICReg,
+)
 
+from ..oracles import contrastive, correlation, distribution, donsker_varadhan, second_order, ssl
 from ..oracles import kernels as oracle
-from ..oracles import ssl
 
 IMAGES, DIM, INPUT_DIM, CLASSES = 8, 4, 3, 3
 
@@ -43,12 +66,15 @@ class Case:
         reference: its loss from the initial state, by plain NumPy loops of the oracles. The key is for methods that
             draw features or slices: the reference makes the same draw, and all else by itself.
         supervised: whether it needs `inputs` and `labels`.
+        fixed: views through which the loss has no gradient in its first step, though it depends on them: what
+            alternates between views.
     """
 
     name: str
     make: Callable[[], AbstractObjective]
     reference: Reference
     supervised: bool = False
+    fixed: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return self.name
@@ -97,7 +123,7 @@ def _ssl_hsic_features(found: Arrays, key: Key[Array, ""]) -> float:
     m, b, d = found.projections.shape
     z = _unit(found.projections)
     first, second = (
-        np.asarray(random_fourier(InverseMultiquadric(0.5), d, 32, key=half)(jnp.asarray(z.reshape(-1, d))))
+        np.asarray(random_fourier(InverseMultiquadric(0.5), d, 32, key=half, quasi=True)(jnp.asarray(z.reshape(-1, d))))
         for half in jax.random.split(key)
     )
     both = np.concatenate([first, second], axis=1) / math.sqrt(2)
@@ -136,4 +162,117 @@ CASES = (
         _infonce(lambda gram: ssl.infonce_in_batch(gram, 0.2)),
     ),
     Case("infonce-population", lambda: InfoNCE(denominator="population", num_views=3), _infonce(_population)),
+    Case("dcl", lambda: DCL(num_views=3), contrastive.dcl_reference(0.1)),
+    Case("spectral_contrastive", SpectralContrastive, contrastive.spectral_reference(1.0)),
+    Case(
+        "spectral_contrastive-population",
+        lambda: SpectralContrastive("population", None, num_views=3),
+        contrastive.spectral_population_reference,
+    ),
+    Case("alignment_uniformity", AlignmentUniformity, contrastive.alignment_uniformity_reference(2.0, 2.0, 1.0)),
+    Case(
+        "alignment_uniformity-three",
+        lambda: AlignmentUniformity(1.0, 3.0, 0.5, num_views=3),
+        contrastive.alignment_uniformity_reference(1.0, 3.0, 0.5),
+    ),
+    Case("byol", lambda: BYOL(num_views=3), contrastive.byol_reference),
+    Case("simsiam", SimSiam, contrastive.simsiam_reference),
+    Case(
+        "hsic_bottleneck",
+        HSICBottleneck,
+        contrastive.hsic_bottleneck_reference(50.0, 5.0, 10, ridge=1e-5),
+        supervised=True,
+    ),
+    Case(
+        "hsic_bottleneck-plain",
+        lambda: HSICBottleneck(2.0, "hsic", 1.0, 3, num_views=3),
+        contrastive.hsic_bottleneck_reference(2.0, 1.0, 3, ridge=None),
+        supervised=True,
+    ),
+    Case("barlow_twins", BarlowTwins, correlation.barlow_twins_reference(5e-3)),
+    Case(
+        "barlow_twins-three",
+        lambda: BarlowTwins(1.0, epsilon=0.0, num_views=3),
+        correlation.barlow_twins_reference(1.0, 0.0),
+    ),
+    Case("vicreg", VICReg, correlation.vicreg_reference()),
+    Case(
+        "vicreg-three",
+        lambda: VICReg(2.0, 3.0, 4.0, convention="paper", deviation=1.5, num_views=3),
+        correlation.vicreg_reference((2.0, 3.0, 4.0), "paper", 1.5),
+    ),
+    Case("w_mse", WMSE, correlation.w_mse_reference()),
+    Case(
+        "w_mse-three",
+        lambda: WMSE(normalised=False, whitening="together", epsilon=1e-3, num_views=3),
+        correlation.w_mse_reference(normalised=False, together=True, epsilon=1e-3),
+    ),
+    Case(
+        "cdssl",  # one, since it compiles long; weights at which no term hides another
+        lambda: CDSSL(
+            *(1.0, 2.0, 0.3, 0.4, 50.0, 60.0, 7.0, 8.0),
+            self_dependence="penalise",
+            off_diagonal=0.5,
+            bandwidth=0.8,
+            normaliser="v_statistic",
+            num_views=3,
+        ),
+        correlation.cdssl_reference(
+            (1.0, 2.0, 0.3, 0.4, 50.0, 60.0, 7.0, 8.0), weight=0.5, bandwidth=0.8, sign=1, trace=False
+        ),
+    ),
+    Case(
+        "lejepa",
+        lambda: LeJEPA(num_slices=5, num_knots=4),
+        distribution.lejepa_reference(0.02, num_slices=5, num_knots=4, limit=3.0),
+    ),
+    Case(
+        "lejepa-three",
+        lambda: LeJEPA(0.3, num_slices=3, num_knots=6, limit=5.0, num_views=3),
+        distribution.lejepa_reference(0.3, num_slices=3, num_knots=6, limit=5.0),
+    ),
+    Case("kernel_vicreg", KernelVICReg, distribution.kernel_vicreg_reference()),
+    Case(
+        "kernel_vicreg-three",
+        lambda: KernelVICReg(Linear(), deviation=0.5, normalised=False, num_views=3),
+        distribution.kernel_vicreg_reference(oracle.linear, deviation=0.5, normalised=False),
+    ),
+    Case("sfrik", SFRIK, distribution.sfrik_reference(4000 / 8192, (1.0, 40.0, 40.0))),
+    Case(
+        "sfrik-three",
+        lambda: SFRIK(2.0, (0.0, 3.0, 0.0, 1.0, 2.0), num_views=3),
+        distribution.sfrik_reference(2.0, (0.0, 3.0, 0.0, 1.0, 2.0)),
+    ),
+    Case("corinfomax", CorInfoMax, second_order.corinfomax_reference(250.0)),
+    Case(
+        "corinfomax-three",
+        lambda: CorInfoMax(5.0, forgetting=0.3, num_views=3),
+        second_order.corinfomax_reference(5.0, forgetting=0.3),
+    ),
+    Case("gaussian_mi", GaussianMI, second_order.gaussian_mi_reference(1e-4)),
+    Case("gaussian_mi-three", lambda: GaussianMI(0.1, num_views=3), second_order.gaussian_mi_reference(0.1)),
+    Case(
+        "sdmi",
+        SDMI,
+        donsker_varadhan.donsker_varadhan_reference(lambda: donsker_varadhan.cosine(0.2)),
+        fixed=(1,),
+    ),
+    Case(
+        "sdmi-critic",
+        lambda: SDMI(critic=KernelCritic(temperature=0.5)),
+        donsker_varadhan.donsker_varadhan_reference(lambda: donsker_varadhan.cosine(0.5)),
+        fixed=(1,),
+    ),
+    Case(
+        "jmi",
+        lambda: JMI(0.3, num_views=3),
+        donsker_varadhan.donsker_varadhan_reference(lambda: donsker_varadhan.cosine(0.3)),
+    ),
+    Case(
+        "jmi-critic",
+        lambda: JMI(critic=Bilinear(DIM, DIM, key=jax.random.key(5))),
+        donsker_varadhan.donsker_varadhan_reference(
+            lambda: donsker_varadhan.bilinear(np.asarray(Bilinear(DIM, DIM, key=jax.random.key(5)).weight))
+        ),
+    ),
 )

@@ -69,7 +69,10 @@ def test_loss_is_the_reference_in_any_order_and_its_gradient_that_of_differences
     if objective.target == "stop_gradient" and not objective.predictor:
         return  # the gradient leaves out what goes through the targets
     name = "predictions" if objective.predictor else "projections"
+    fixed = list(case.fixed)
+    assert not np.asarray(getattr(slope, name))[fixed].any()
     direction = np.random.default_rng(1).normal(size=found.projections.shape)
+    direction[fixed] = 0
     ahead, behind = (
         float(at(found._replace(**{name: getattr(found, name) + h * direction}))[0]) for h in (1e-5, -1e-5)
     )

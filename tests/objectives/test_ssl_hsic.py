@@ -56,17 +56,19 @@ def test_random_features_converge_to_the_exact_terms_and_are_unbiased():
     kernel = InverseMultiquadric(0.5)
     exact = np.array(ssl_hsic_terms(views, kernel))
 
-    def draws(num_features, number=256):
-        one = jax.jit(lambda key: jnp.stack(ssl_hsic_terms(views, kernel, num_features=num_features, key=key)))
+    def draws(num_features, quasi, number=256):
+        options = {"num_features": num_features, "quasi": quasi}
+        one = jax.jit(lambda key: jnp.stack(ssl_hsic_terms(views, kernel, **options, key=key)))
         return np.asarray(jax.lax.map(one, jax.random.split(jax.random.key(0), number)), np.float64)
 
-    small, large = draws(64), draws(1024)
-    for values in (small, large):
+    small, large, even = draws(64, False), draws(1024, False), draws(1024, True)
+    for values in (small, large, even):
         standard_error = values.std(0, ddof=1) / len(values) ** 0.5
         assert (abs(values.mean(0) - exact) < 4 * standard_error).all()
-    # Sixteen times the features, a quarter of the spread.
+    # Sixteen times the features, a quarter of the spread; less than half of that with Sobol' points.
     ratio = large.std(0) / small.std(0)
     assert ((ratio > 0.15) & (ratio < 0.4)).all()
+    assert (even.std(0) < 0.5 * large.std(0)).all()
 
 
 def test_regulariser_numbers_of_orthogonal_codes(x64):
