@@ -43,7 +43,7 @@ def cdssl_terms(
 ) -> CDSSLTerms:
     """The eight terms of CDSSL, views as they are.
 
-    Time (B² + d²)(B + d), memory without a B × B or d × d Gram matrix of a kernel; correlations take min(B, d)².
+    Time Bd(B + d). Gram matrices of the kernels are held a tile at a time; correlations take min(B, d)².
 
     Args:
         views: representations [M, B, d].
@@ -92,8 +92,10 @@ def dependences(
         sides += [view.permuted(order) for view in sides]
         pairs += [(0, 3), (1, 2)]  # both, so that the order of views does not matter
     sums = gram_sums(tuple(sides), tuple(pairs))
-    across, of_one, of_other, *shuffled = (biased_statistic(sums, which, pair) for which, pair in enumerate(pairs))
-    return (across, of_one + of_other, *([sum(shuffled) / 2] if shuffled else []))
+    across, of_one, of_other, *shuffled = [biased_statistic(sums, which, pair) for which, pair in enumerate(pairs)]
+    if order is None:
+        return across, of_one + of_other
+    return across, of_one + of_other, jnp.stack(shuffled).mean()
 
 
 class CDSSL(AbstractObjective):
@@ -112,17 +114,18 @@ class CDSSL(AbstractObjective):
     over both orders of a pair with the same π (kerneldep's: the order of views then does not matter).
 
     Confirmed in the authors' repository: the terms and their signs, λ = 0.05, the kernel, H = tr(KHLH) without a
-    normaliser (`normaliser` "trace"; "v_statistic" divides by n², n = B or d), and as one of several commented settings
-    for CIFAR the weights that are the defaults here, used with B = 512. Not confirmed: which weights made the published
-    numbers. Their correlations are (1 − 1/n) times those here (n − 1 in the deviation, n in the mean). With "trace" the
-    balance of terms moves with B and d, and the weights matter most.
+    normaliser (`normaliser` "trace"; "v_statistic" divides by n², n = B or d), and, as one of several commented
+    settings for CIFAR, in a file with B = 512, the weights that are the defaults here. Not confirmed: which weights
+    made the published numbers. Their correlations are 1 − 1/n times those here (n − 1 in the deviation, n in the
+    mean). With "trace" the balance of terms moves with B and d, and the weights matter most.
 
-    In the lens of dependence: −H(z, z′) is dependence between views, for which identity is all they share;
-    auto-correlation over samples is HSIC(Z, Z) with the linear kernel on standardised features, less its diagonal part,
-    the regulariser. Unit vectors under exp(−r²/p) are a near-linear kernel's: H → (2/p)²‖Cov(z, z′)‖²_F as p grows, so
-    that dependence adds little beyond correlation at the default bandwidth. And the self-dependence maximised is then
-    largest for two antipodal points, ‖Cov‖²_F = 1, and 1/d for the uniform law: that sign rewards few directions, the
-    opposite of the spread it is meant for, and other terms have to make up for it (kerneldep's).
+    In the lens of dependence: −H(z, z′) is dependence between views, which comes through identity alone, since views
+    are independent given the image; auto-correlation over samples is HSIC(Z, Z) with the linear kernel on standardised
+    features, less its diagonal part: a regulariser. On unit vectors exp(−r²/p) is nearly linear,
+    H → (2/p)²‖Cov(z, z′)‖²_F as p grows, so that at the default bandwidth dependence sees little beyond covariance. And
+    the self-dependence that is maximised is then largest for two antipodal points, with ‖Cov‖²_F = 1 against 1/d for
+    the uniform law: taken alone that sign rewards few directions, not spread, and other terms have to make up for it
+    (kerneldep's).
 
     `terms`: the eight, by their names in `cdssl_terms`, dependences as V-statistics without their signs.
 

@@ -88,7 +88,8 @@ class WMSE(AbstractObjective):
 
     Views are whitened apart, each by its own mean and covariance, as in the authors' code, or together, by those of all
     MB vectors. With `size`, a random permutation, the same for all views, cuts the batch into parts whitened one by one
-    (one draw a step; their code can average over several): they use 128 for d = 64 on CIFAR-10 and 256 for d = 128.
+    (one draw a step; their code can average over several): they use 128 for d = 64 on CIFAR and 256 for d = 128
+    elsewhere.
 
     It needs n > d for the n vectors whitened at a time (`size`, B, or M times that), well above it for a covariance
     that means something: at n ≤ d the covariance is singular, and the jitter decides. The authors' code shrinks to
