@@ -215,7 +215,6 @@ CASES = (
             off_diagonal=0.5,
             bandwidth=0.8,
             normaliser="v_statistic",
-            num_views=3,
         ),
         correlation.cdssl_reference(
             (1.0, 2.0, 0.3, 0.4, 50.0, 60.0, 7.0, 8.0), weight=0.5, bandwidth=0.8, sign=1, trace=False

@@ -129,9 +129,16 @@ def test_every_name_makes_its_objective_and_every_objective_has_a_case():
         get_objective("infonce", temprature=0.5)
 
 
-def test_on_eight_devices_as_on_one():
+@pytest.mark.parametrize(
+    ("arguments", "number"),
+    [
+        pytest.param((), len(objective_names()), id="one of each"),
+        pytest.param(("--all",), len(CASES), id="all", marks=pytest.mark.slow),
+    ],
+)
+def test_on_eight_devices_as_on_one(arguments, number):
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
-    program = [sys.executable, "-m", "tests.objectives.on_devices"]
+    program = [sys.executable, "-m", "tests.objectives.on_devices", *arguments]
     done = subprocess.run(program, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert f"{len(CASES)} objectives" in done.stdout
+    assert f"{number} objectives" in done.stdout
