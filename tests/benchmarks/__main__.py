@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from experiments.lock import machine
 from tests.benchmarks import (
     agreement,
     alignment,
@@ -18,6 +19,7 @@ from tests.benchmarks import (
     distance_covariance,
     exact_hsic,
     feature_hsic,
+    objectives,
 )
 from tests.benchmarks.machine import environment
 from tests.benchmarks.report import readme
@@ -34,6 +36,7 @@ TOPICS: dict[str, Callable] = {
     "digits": digits.tables,
     "agreement": agreement.tables,
     "convolution": convolution.tables,
+    "objectives": objectives.tables,
     "digits_100k": lambda peers: digits.tables(peers, 100_000),
 }
 APART = ("digits_100k",)
@@ -50,9 +53,10 @@ def main() -> None:
     folder = HERE / "records" if arguments.record else ROOT / "results" / "benchmarks"
     folder.mkdir(parents=True, exist_ok=True)
     for topic in arguments.only or [topic for topic in TOPICS if topic not in APART]:
-        load, start = os.getloadavg()[0], time.perf_counter()
-        for name, rows in TOPICS[topic](arguments.peers):
-            pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False, float_format="%.7g")
+        with machine("benchmark", ROOT / "results"):
+            load, start = os.getloadavg()[0], time.perf_counter()
+            for name, rows in TOPICS[topic](arguments.peers):
+                pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False, float_format="%.7g")
         run = {
             "topic": topic,
             "date": datetime.date.today().isoformat(),

@@ -1,4 +1,4 @@
-"""Ways to convolve on this machine: the choice of the encoder's convolution (`experiments/ssl/models.py`)."""
+"""Ways to convolve on this machine: the choice of the encoder's convolution (`experiments/ssl/layers.py`)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments.ssl.models import convolve
+from experiments.ssl.layers import convolve
 from tests.benchmarks.timing import timed
 
 NOTE = """

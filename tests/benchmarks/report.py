@@ -15,6 +15,7 @@ from tests.benchmarks import (
     distance_covariance,
     exact_hsic,
     feature_hsic,
+    objectives,
 )
 from tests.benchmarks.way import OWN
 
@@ -27,6 +28,7 @@ SECTIONS = {
     "Digits of float32": (digits, ("digits", "digits_100k")),
     "Agreement with other packages": (agreement, ("agreement",)),
     "Convolution": (convolution, ("convolution",)),
+    "Objectives": (objectives, ("objectives", "ssl_hsic", "ssl_hsic_crossover", "ssl_hsic_variance")),
 }
 """Of the page: the module whose NOTE says what was measured, and its tables."""
 
@@ -96,6 +98,6 @@ def _cell(value: Any, column: Any) -> str:
         number = float(value)
     except (TypeError, ValueError):
         return str(value)
-    if column in ("n", "largest_n"):
+    if column in ("n", "largest_n", "below", "above", "crossover"):
         return f"{int(number):,}"
     return f"{number:.{6 if column in ('value', 'kerneldep', 'other', 'float32', 'float64') else 3}g}"

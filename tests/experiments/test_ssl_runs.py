@@ -11,8 +11,10 @@ from experiments.data import DataUnavailable
 from experiments.ssl import __main__ as command_line
 from experiments.ssl import evaluate, records, runs
 from experiments.ssl.config import Config, ModelConfig, ObjectiveConfig, TrainingConfig, config_hash, load_preset
-from experiments.ssl.models import Encoder
-from experiments.ssl.train import TrainingDiverged, batch_order, learning_rate_schedule, num_calls, train
+from experiments.ssl.log import TrainingDiverged
+from experiments.ssl.models import make_encoder
+from experiments.ssl.optimisers import learning_rate_schedule
+from experiments.ssl.train import batch_order, num_calls, train
 from kerneldep.objectives import SSLHSIC, InfoNCE
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), dtype=np.uint8)
@@ -127,7 +129,7 @@ def test_a_smoke_run_end_to_end(tmp_path, monkeypatch, capsys):
     assert views["projections"].shape == (4, 200, 8)
     assert views["features_untrained"].shape == (4, 200, 16)
     np.testing.assert_allclose(np.linalg.norm(views["projections"], axis=-1), 1, atol=1e-4)
-    encoder = Encoder(load_preset("smoke", "ssl_hsic").model, key=jax.random.key(9))
+    encoder = make_encoder(load_preset("smoke", "ssl_hsic").model, key=jax.random.key(9))
     eqx.tree_deserialise_leaves(run.folder / "encoder.eqx", encoder)
 
     capsys.readouterr()

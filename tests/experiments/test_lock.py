@@ -1,0 +1,45 @@
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from experiments import lock
+
+pytest.importorskip("fcntl")
+
+HOLD = """
+import pathlib, sys
+from experiments.lock import machine
+with machine(sys.argv[1], pathlib.Path(sys.argv[2])):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "waits"),
+    [("training", "training", False), ("benchmark", "training", True), ("training", "benchmark", True)],
+)
+def test_trainings_share_the_machine_and_a_benchmark_has_it_alone(first, second, waits, tmp_path, capsys, monkeypatch):
+    command = [sys.executable, "-c", HOLD, first, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        released = []
+
+        def sleep(_):
+            released.append(True)
+            other.stdin.close()  # the other ends, and its lock with it
+            other.wait(10)
+
+        monkeypatch.setattr(lock, "time", SimpleNamespace(sleep=sleep))
+        with lock.machine(second, tmp_path):
+            pass
+        assert bool(released) == waits
+        if not waits:
+            other.stdin.close()
+        assert other.wait(10) == 0
+    text = capsys.readouterr().out
+    assert (f"Waiting for the machine: {first} by process {other.pid}." in text) == waits
