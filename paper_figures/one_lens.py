@@ -18,8 +18,8 @@ NAMES = {
     "ssl_hsic": "SSL-HSIC",
     "infonce": "InfoNCE",
     "dcl": "DCL",
-    "spectral_contrastive": "spectral contrastive",
-    "alignment_uniformity": "alignment + uniformity",
+    "spectral_contrastive": "spectral contr.",
+    "alignment_uniformity": "align + uniform",
     "byol": "BYOL",
     "simsiam": "SimSiam",
     "barlow_twins": "Barlow Twins",
@@ -35,6 +35,8 @@ NAMES = {
     "sfrik": "SFRIK",
 }
 
+LEAST = 0.25
+"""Below this share explained, a weight means nothing."""
 FAST = ("ssl_hsic", "infonce", "byol", "vicreg")
 
 
@@ -83,21 +85,23 @@ def draw(table: pd.DataFrame) -> Figure:
 
     order = list(dict.fromkeys(table[table.part == "objective"]["first"]))
     figure, (share, weight, cosines) = plt.subplots(
-        1, 3, figsize=(7.2, 4.4), width_ratios=(1, 1, 2.9), sharey=True, layout="constrained"
+        1, 3, figsize=(7.2, 4.1), width_ratios=(1, 1, 2.9), sharey=True, layout="constrained"
     )
     for encoder, (colour, marker) in LOOKS.items():
         part = table[(table.part == "objective") & (table.encoder == encoder)].set_index("first").loc[order]
         look = {"color": colour, "linestyle": "none", "marker": marker, "markerfacecolor": "none", "label": encoder}
         share.plot(part.explained, np.arange(len(order)), **look)
-        weight.plot(part.gamma, np.arange(len(order)), **look)
+        weight.plot(part.gamma.where(part.explained > LEAST), np.arange(len(order)), **look)
     share.set(xlim=(-0.05, 1.05), title="share of the slope\nexplained, R²", xticks=(0, 0.5, 1))
     weight.set_xscale("symlog", linthresh=1)
-    weight.set_title("weight γ of\nthe nearest")
+    weight.set_xticks([-5, 0, 1, 5, 20], ["−5", "0", "1", "5", "20"])
+    weight.set_xlim(-7, 30)
+    weight.minorticks_off()
+    weight.set_title("weight γ of the\nnearest, if R² > ¼")
     weight.axvline(0, color="0.4", linewidth=1, zorder=0)
     _matrix(cosines, table[table.part == "cosine"], order)
     share.set_yticks(np.arange(len(order)), [NAMES.get(name, name) for name in order])
-    share.invert_yaxis()
-    figure.legend(*share.get_legend_handles_labels(), loc="outside lower left", ncols=3)
+    share.legend(loc="upper left", bbox_to_anchor=(-0.9, -0.12), title="views of the encoder")
     return figure
 
 
@@ -124,6 +128,8 @@ def caption(table: pd.DataFrame) -> Caption:
     cosines = table[table.part == "cosine"]
     below, above = (cosines[cosines.encoder == encoder].value.median() for encoder in reversed(SHOWN))
     nearest = trained.explained.drop("ssl_hsic").idxmax()
+    apart = [NAMES.get(str(name), str(name)) for name in trained.index[trained.explained < LEAST]]
+    unexplained = f" It says nothing of {', '.join(apart)}: they whiten, or set a scale." if apart else ""
     return Caption(
         "One lens, many losses",
         "Every objective trades dependence on identity against a regulariser. Here each loss's gradient along the "
@@ -132,5 +138,6 @@ def caption(table: pd.DataFrame) -> Caption:
         f"R² on the views of the trained encoder ({SHOWN[1]}): {shown}. InfoNCE (τ = 0.2): {own}. Median cosine "
         f"between the gradients of two objectives: {above:.2f} untrained, {below:.2f} trained.",
         f"The reading fits {NAMES.get(str(nearest), nearest)} best and no loss wholly, SSL-HSIC with its own nonlinear "
-        "kernel included: what is explained is shared by all, what is not is each one's own regulariser.",
+        "kernel included: dependence is what they share, and what is left over is each one's own regulariser (SDMI "
+        f"moves one view a step: half its slope).{unexplained}",
     )
