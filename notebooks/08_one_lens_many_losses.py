@@ -160,6 +160,10 @@ objectives = table[table.part == "objective"].pivot(
 objectives.rename(columns={"value": "loss", "explained": "R²", "gamma": "γ"}).round(3)
 
 # %% [markdown]
+# Read the middle column. BYOL and SimSiam have $\gamma$ near 0: there is no regulariser in their losses. InfoNCE and its relatives pull
+# like SSL-HSIC with the cosine kernel and $\gamma$ about 1; CDSSL, which *maximises* self-dependence, has a negative weight. What whitens
+# (W-MSE, Gaussian MI) reweighs every direction, and LeJEPA sets a scale that unit vectors do not have: of these the lens says nothing.
+#
 # And what the losses trade, before and after training:
 
 # %%

@@ -1,5 +1,7 @@
 """One lens, many losses: how far each objective is dependence minus self-dependence, and which pull the same way."""
 
+from typing import cast
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -99,7 +101,7 @@ def draw(table: pd.DataFrame) -> Figure:
     weight.minorticks_off()
     weight.set_title("weight γ of the\nnearest, if R² > ¼")
     weight.axvline(0, color="0.4", linewidth=1, zorder=0)
-    _matrix(cosines, table[table.part == "cosine"], order)
+    _matrix(cosines, cast(pd.DataFrame, table[table.part == "cosine"]), order)
     share.set_yticks(np.arange(len(order)), [NAMES.get(name, name) for name in order])
     share.legend(loc="upper left", bbox_to_anchor=(-0.9, -0.12), title="views of the encoder")
     return figure
@@ -107,10 +109,10 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def _matrix(axis: Axes, cosines: pd.DataFrame, order: list[str]) -> None:
     values = np.eye(len(order))
-    for _, row in cosines.iterrows():
-        first, second = sorted((order.index(row["first"]), order.index(row.second)))
-        at = (first, second) if row.encoder == SHOWN[0] else (second, first)
-        values[at] = row.value
+    for row in cosines.to_dict("records"):
+        first, second = sorted((order.index(row["first"]), order.index(row["second"])))
+        at = (first, second) if row["encoder"] == SHOWN[0] else (second, first)
+        values[at] = row["value"]
     image = axis.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
     axis.set_xticks(np.arange(len(order)), [NAMES.get(name, name) for name in order], rotation=90)
     axis.grid(visible=False)
@@ -126,7 +128,7 @@ def caption(table: pd.DataFrame) -> Caption:
     infonce = {encoder: seen.loc[encoder, "infonce"] for encoder in LOOKS}
     own = "; ".join(f"{encoder}: R² {row.explained:.2f}, γ {row.gamma:.2f}" for encoder, row in infonce.items())
     cosines = table[table.part == "cosine"]
-    below, above = (cosines[cosines.encoder == encoder].value.median() for encoder in reversed(SHOWN))
+    above, below = (np.median(cosines["value"][cosines.encoder == encoder]) for encoder in SHOWN)
     nearest = trained.explained.drop("ssl_hsic").idxmax()
     apart = [NAMES.get(str(name), str(name)) for name in trained.index[trained.explained < LEAST]]
     unexplained = f" It says nothing of {', '.join(apart)}: they whiten, or set a scale." if apart else ""
