@@ -1,14 +1,10 @@
-"""`python -m experiments.ssl`: train a run, a suite of runs, or show what there is."""
+"""`python -m experiments.ssl`: train runs, suites and sweeps, compare them, and show what there is."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
 
-import tyro
-
-from experiments.ssl.config import OBJECTIVES, Config, load_preset
-
-SUITES = {"quick": (0,), "quick-3-seeds": (0, 1, 2)}
-PRESET = "cpu-quick"
+from experiments.ssl import options
+from experiments.ssl.config import Config, load_preset
+from experiments.ssl.options import PRESET
 
 
 @dataclass(frozen=True)
@@ -18,16 +14,42 @@ class Train:
     objective: str = "ssl_hsic"
     preset: str = PRESET
     seed: int = 0
-    force: bool = False  # train even if there is such a run
+    force: bool = False  # train even if there is such a run, from the start
+    resume: bool = True  # go on from the last checkpoint of an interrupted run
+    deterministic: bool = False  # the same bits each time on a GPU too, where it costs speed
+    distributed: bool = False  # one of several processes that train together: see devices.py
 
 
 @dataclass(frozen=True)
 class Suite:
-    """Trains SSL-HSIC and InfoNCE with the quick preset: one seed, or three."""
+    """Trains a list of runs: quick, quick-3-seeds, b3, cpu-15min, cpu-hour. Finished ones are not trained again."""
 
-    name: tyro.conf.Positional[Literal["quick", "quick-3-seeds"]]
-    force: bool = False  # train even if there are such runs
-    record: bool = False  # copy the small files to experiments/records/
+    name: options.Positional
+    force: bool = False  # train all of them again
+    record: bool = False  # copy the small files to experiments/records/, after each run
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Trains a sweep, or all, into experiments/records/sweeps/. Finished runs are not trained again."""
+
+    name: options.Positional = "all"
+    preset: str = PRESET
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Writes a table and a figure of finished runs: names, their beginnings, or patterns with * and ?."""
+
+    runs: options.Positionals
+
+
+@dataclass(frozen=True)
+class Export:
+    """Writes the features of a finished run's images, train, held-out and test, to features.npz in its folder."""
+
+    run: options.Positional
 
 
 @dataclass(frozen=True)
@@ -42,27 +64,32 @@ class Summary:
     """Prints the accuracies of all finished runs."""
 
 
-Command = (
-    Annotated[Train, tyro.conf.subcommand("train")]
-    | Annotated[Suite, tyro.conf.subcommand("suite")]
-    | Annotated[Collapse, tyro.conf.subcommand("collapse")]
-    | Annotated[Summary, tyro.conf.subcommand("summary")]
-)
+COMMANDS = (Train, Suite, Sweep, Compare, Export, Collapse, Summary)
 
 
 def main(args: list[str] | None = None) -> None:
     """Parses the command line and runs it."""
-    command, rest = tyro.cli(Command, args=args, prog="python -m experiments.ssl", return_unknown_args=True)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    command, rest = options.parse(COMMANDS, args)
     if isinstance(command, Train):
-        rest = ["--help" if argument == "--all-options" else argument for argument in rest]
         preset = load_preset(command.preset, command.objective, command.seed)
-        config = tyro.cli(Config, default=preset, args=rest, prog="python -m experiments.ssl train")
-        _train(config, command.force)
+        _train(options.change(preset, rest), command)
         return
     if rest:
         raise SystemExit(f"Unknown options: {' '.join(rest)}")
     if isinstance(command, Suite):
         _suite(command)
+    elif isinstance(command, Sweep):
+        _sweep(command)
+    elif isinstance(command, Compare):
+        from experiments.ssl.compare import compare
+        from experiments.ssl.runs import shown
+
+        print(f"Written: {shown(compare(command.runs))}")
+    elif isinstance(command, Export):
+        from experiments.ssl.export import export
+        from experiments.ssl.runs import shown
+
+        print(f"Written: {shown(export(command.run))}")
     elif isinstance(command, Collapse):
         from experiments.ssl import collapse
 
@@ -71,24 +98,35 @@ def main(args: list[str] | None = None) -> None:
         _summary()
 
 
-def _train(config: Config, force: bool) -> None:
-    from experiments.ssl import records, runs
+def _train(config: Config, train: Train) -> None:
+    from experiments.ssl import devices, runs, tables
 
-    records.print_table([runs.find_or_train(config, force=force)])
+    devices.prepare(deterministic=train.deterministic, distributed=train.distributed)
+    run = runs.find_or_train(config, force=train.force, resume=train.resume)
+    if devices.is_first():
+        tables.print_table([run])
 
 
 def _suite(suite: Suite) -> None:
-    from experiments.ssl import records, runs
+    from experiments.ssl import suites, tables
 
-    configs = [load_preset(PRESET, objective, seed) for seed in SUITES[suite.name] for objective in OBJECTIVES]
-    done = [runs.find_or_train(config, force=suite.force) for config in configs]
-    records.print_table(done)
-    if suite.record:
-        print(f"Recorded in {records.record(suite.name, done).relative_to(runs.ROOT).as_posix()}")
+    if suite.name not in suites.SUITES:
+        raise SystemExit(f"There is no suite {suite.name!r}; there are {', '.join(suites.SUITES)}.")
+    done = suites.run_suite(suite.name, force=suite.force, record=suite.record)
+    tables.print_table(done)
+
+
+def _sweep(sweep: Sweep) -> None:
+    from experiments.ssl import sweep as sweeps
+
+    if sweep.name not in (*sweeps.SWEEPS, "all"):
+        raise SystemExit(f"There is no sweep {sweep.name!r}; there are all, {', '.join(sweeps.SWEEPS)}.")
+    for name in sweeps.SWEEPS if sweep.name == "all" else (sweep.name,):
+        sweeps.run_sweep(name, preset=sweep.preset, force=sweep.force)
 
 
 def _summary() -> None:
-    from experiments.ssl import records, runs
+    from experiments.ssl import runs, tables
 
     by_preset: dict[str, list[runs.Run]] = {}
     for run in runs.all_runs():
@@ -97,7 +135,7 @@ def _summary() -> None:
         print("No finished runs: `python -m experiments.ssl suite quick` makes two.")
     for preset, found in by_preset.items():
         print(f"\n{preset}: {len(found)} runs")
-        records.print_table(found)
+        tables.print_table(found)
 
 
 if __name__ == "__main__":

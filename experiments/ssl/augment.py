@@ -1,9 +1,12 @@
-"""Random views of images: resized crop, flip, colour jitter and grey, inside the jitted training step.
+"""Random views of images: resized crop, flip, blur, colour jitter, grey and solarisation, inside the jitted step.
 
-Everything is linear, so that it is fast on a CPU as well: a crop resized with anti-aliasing (and perhaps flipped) is
-one interpolation matrix for the rows and one for the columns, and all colour operations together are one affine map
-of the three channels. Each image has its own key, so a view does not depend on the batch it is drawn in.
+All but the last is linear, so that it is fast on a CPU as well: a crop resized with anti-aliasing, perhaps flipped and
+blurred, is one interpolation matrix for the rows and one for the columns, and all colour operations together are one
+affine map of the three channels. Blur commutes with that map, so its place among them does not matter. Each image has
+its own key, so a view does not depend on the batch it is drawn in.
 """
+
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +17,9 @@ from experiments.ssl.config import AugmentConfig
 LUMA = (0.299, 0.587, 0.114)
 # Red, green, blue to luminance and two chrominance axes (YIQ); turning the chrominance plane turns the hue.
 YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+REFERENCE_SIZE = 32  # of the views for which `blur_sigma` is meant
+SOLARISE_THRESHOLD = 0.5
+BLUR_DRAW, SOLARISE_DRAW = 2, 3  # `split(key, n)[i]` is `fold_in(key, i)`, and a view's key is split into two
 
 Image = Float[Array, "height width 3"]
 Number = Scalar | float
@@ -53,9 +59,19 @@ def normalise(pixels: Array) -> Array:
 def random_view(key: Key[Array, ""], image: Image, config: AugmentConfig) -> Image:
     """One random view of one image with values in [0, 1]."""
     crop_key, colour_key = jax.random.split(key)
-    view = resample(image, *random_crop(crop_key, (image.shape[0], image.shape[1]), config))
-    matrix, offset = random_colour_map(colour_key, luminance(view).mean(), config)
-    return jnp.clip(view @ matrix.T + offset[None, None], 0, 1)
+    rows, columns = random_crop(crop_key, (image.shape[0], image.shape[1]), config)
+    mean_grey = None
+    if config.blur:
+        mean_grey = rows.mean(0) @ luminance(image) @ columns.mean(0)  # before the blur, which moves it a little
+        blur = random_blur(jax.random.fold_in(key, BLUR_DRAW), config)
+        rows, columns = blur @ rows, blur @ columns
+    view = resample(image, rows, columns)
+    matrix, offset = random_colour_map(colour_key, luminance(view).mean() if mean_grey is None else mean_grey, config)
+    view = jnp.clip(view @ matrix.T + offset[None, None], 0, 1)
+    if config.solarise:
+        chosen = jax.random.bernoulli(jax.random.fold_in(key, SOLARISE_DRAW), config.solarise)
+        view = jnp.where(chosen, solarise(view), view)
+    return view
 
 
 def resample(image: Array, rows: Float[Array, "s h"], columns: Float[Array, "t w"]) -> Array:
@@ -78,20 +94,58 @@ def resize_matrix(start: Number, extent: Number, size: int, length: int) -> Floa
 
 
 def random_crop(key: Key[Array, ""], shape: tuple[int, int], config: AugmentConfig) -> tuple[Array, Array]:
-    """Row and column matrices of a random resized crop, flipped left to right with probability `flip`.
+    """Row and column matrices of a random resized crop, flipped left to right with probability `flip`."""
+    *keys, flip_key = jax.random.split(key, 5)
+    top, left, height, width = random_rectangle(keys, shape, config.min_area)
+    rows = resize_matrix(top, height, config.size, shape[0])
+    columns = resize_matrix(left, width, config.size, shape[1])
+    return rows, jnp.where(jax.random.bernoulli(flip_key, config.flip), columns[::-1], columns)
+
+
+def random_rectangle(
+    keys: Sequence[Key[Array, ""]], shape: tuple[int, int], min_area: float
+) -> tuple[Scalar, Scalar, Scalar, Scalar]:
+    """Top, left, height and width of a crop, in pixels and not rounded, from four keys.
 
     The area is uniform in [min_area, 1] of the image and the aspect ratio log-uniform in [3/4, 4/3]; a side longer
-    than the image's is cut to it.
+    than the image's is cut to it. Where torchvision rounds, and draws again what does not fit, crops are a little
+    smaller: in the median by 4 to 6 % of the image's area.
     """
-    area_key, ratio_key, row_key, column_key, flip_key = jax.random.split(key, 5)
-    side = jnp.sqrt(jax.random.uniform(area_key, minval=config.min_area, maxval=1.0))
+    area_key, ratio_key, row_key, column_key = keys
+    side = jnp.sqrt(jax.random.uniform(area_key, minval=min_area, maxval=1.0))
     stretch = jnp.exp(0.5 * jax.random.uniform(ratio_key, minval=jnp.log(3 / 4), maxval=jnp.log(4 / 3)))
     height, width = jnp.minimum(side * stretch, 1.0) * shape[0], jnp.minimum(side / stretch, 1.0) * shape[1]
     top = jax.random.uniform(row_key) * (shape[0] - height)
     left = jax.random.uniform(column_key) * (shape[1] - width)
-    rows = resize_matrix(top, height, config.size, shape[0])
-    columns = resize_matrix(left, width, config.size, shape[1])
-    return rows, jnp.where(jax.random.bernoulli(flip_key, config.flip), columns[::-1], columns)
+    return top, left, height, width
+
+
+def random_blur(key: Key[Array, ""], config: AugmentConfig) -> Float[Array, "size size"]:
+    """With probability `blur` the matrix of a blur with σ uniform in `blur_sigma`, else the identity."""
+    blur_key, sigma_key = jax.random.split(key)
+    low, high = config.blur_sigma
+    sigma = jax.random.uniform(sigma_key, minval=low, maxval=high)
+    matrix = blur_matrix(sigma * config.size / REFERENCE_SIZE, config.size, high * config.size / REFERENCE_SIZE)
+    return jnp.where(jax.random.bernoulli(blur_key, config.blur), matrix, jnp.eye(config.size))
+
+
+def blur_matrix(sigma: Number, size: int, largest: float) -> Float[Array, "size size"]:
+    """Gaussian weights of standard deviation `sigma` pixels along one side, mirrored at the ends.
+
+    The kernel reaches 3 · `largest` pixels to both sides (at least 1), however small `sigma` is, and its weights sum
+    to 1. The mirror does not repeat the pixel at the end.
+    """
+    radius = min(max(round(3 * largest), 1), size - 1)
+    offsets = jnp.arange(-radius, radius + 1)
+    weights = jax.nn.softmax(-0.5 * (offsets / sigma) ** 2)
+    at = jnp.abs(jnp.arange(size)[:, None] + offsets[None])
+    at = jnp.minimum(at, 2 * (size - 1) - at)
+    return (weights[None, :, None] * jax.nn.one_hot(at, size)).sum(1)
+
+
+def solarise(pixels: Array) -> Array:
+    """Inverts the values in [0, 1] that are not below the threshold."""
+    return jnp.where(pixels >= SOLARISE_THRESHOLD, 1 - pixels, pixels)
 
 
 def luminance(pixels: Array) -> Array:
@@ -142,7 +196,10 @@ def saturation_matrix(factor: Number) -> Float[Array, "3 3"]:
 
 
 def hue_matrix(turns: Number) -> Float[Array, "3 3"]:
-    """A rotation of the chrominance plane by `turns` of a full turn."""
+    """A rotation of the chrominance plane by `turns` of a full turn, from red through blue to green.
+
+    Hue by hue that is close to moving the hue of HSV by −`turns`; it keeps luminance, which HSV does not.
+    """
     cos, sin = jnp.cos(2 * jnp.pi * turns), jnp.sin(2 * jnp.pi * turns)
     zero, one = jnp.zeros_like(cos), jnp.ones_like(cos)
     rotation = jnp.stack([jnp.stack([one, zero, zero]), jnp.stack([zero, cos, -sin]), jnp.stack([zero, sin, cos])])

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 PRESETS = Path(__file__).parent / "presets"
-OBJECTIVES = ("ssl_hsic", "infonce")
 
 
 @dataclass(frozen=True)
@@ -35,16 +34,23 @@ class AugmentConfig:
     saturation: float = 0.4
     hue: float = 0.1
     grey: float = 0.2
+    blur: float = 0.0
+    blur_sigma: tuple[float, float] = (0.1, 2.0)  # pixels of a view of 32; views of another size scale it
+    solarise: float = 0.0
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A small residual network on patches, and its heads."""
+    """An encoder, and its heads."""
 
-    patch: int = 4
+    encoder: Literal["patches", "resnet18"] = "patches"  # the small one for CPUs, or ResNet-18 for 32 × 32 pixels
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"  # of convolutions; parameters and statistics: float32
+    convolution: Literal["auto", "patches", "xla"] = "auto"  # "auto": one product of patches on CPUs, else XLA's
+    patch: int = 4  # this and the next three: of the encoder on patches alone
     stride: int = 2
     widths: tuple[int, ...] = (64, 128)
     blocks: tuple[int, ...] = (1, 1)
+    projector_layers: int = 2  # 2 or 3
     projector_hidden: int = 256
     projector_dim: int = 64
     projector_norm: bool = True  # a non-affine batch norm on the projector's output
@@ -56,9 +62,12 @@ class ModelConfig:
 class OptimiserConfig:
     """Warm-up, then cosine decay to 0."""
 
-    name: Literal["adamw", "sgd"] = "adamw"
+    name: Literal["adamw", "sgd", "lars"] = "adamw"
     learning_rate: float = 2e-3
+    linear_scaling: bool = False  # whether the rate is that of a batch of 256, and grows with the batch
     weight_decay: float = 1e-4
+    momentum: float = 0.9  # of SGD (Nesterov's) and LARS
+    trust_coefficient: float = 0.02  # of LARS
     warmup: float = 0.1  # share of all steps
 
 
@@ -69,7 +78,18 @@ class TrainingConfig:
     epochs: int = 10
     batch_size: int = 256
     steps_per_call: int = 13
-    ema_decay: float = 0.99
+    ema_decay: float = 0.99  # of the target network; with "cosine" it is the first, and grows to 1
+    ema_schedule: Literal["constant", "cosine"] = "constant"
+    checkpoint_every: int = 200  # steps, rounded down to whole calls; a killed run loses at most these, or one call
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What is measured besides k-NN and linear accuracy at the end."""
+
+    every: int = 0  # steps between diagnostics on held-out views, at the ends of jitted calls; 0: none
+    sgd_epochs: int = 0  # of the linear probe by SGD on augmented views; 0: without it
+    label_shares: tuple[float, ...] = ()  # of the training labels, for linear probes that see only these
 
 
 @dataclass(frozen=True)
@@ -92,6 +112,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     @property
     def name(self) -> str:
@@ -104,24 +125,39 @@ def to_dict(config: Config) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
+def from_dict(values: dict[str, Any]) -> Config:
+    """The configuration that `to_dict` made so; what is missing takes its default."""
+    parts = {one.name: one.default_factory for one in dataclasses.fields(Config)}
+    made: dict[str, Any] = {
+        name: parts[name](**_tuples(value)) if isinstance(value, dict) else value  # pyright: ignore[reportCallIssue]
+        for name, value in values.items()
+    }
+    return Config(**made)
+
+
 def config_hash(config: Config) -> str:
     """Eight hexadecimal digits of all choices, the same on every machine and for every order of the fields."""
     return hashlib.sha256(json.dumps(dataclasses.asdict(config), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def load_preset(preset: str, objective: str, seed: int = 0) -> Config:
-    """Reads `presets/<preset>.toml`: a table for each part, and `[objectives.<name>]` for an objective's parameters."""
+    """Reads `presets/<preset>.toml`.
+
+    It has a table for each part, such as `[training]`, and `[objectives.<name>]` with the parameters of an objective;
+    `[objectives.<name>.training]` is what that objective changes in a part.
+    """
     path = PRESETS / f"{preset}.toml"
     if not path.exists():
         known = ", ".join(sorted(file.stem for file in PRESETS.glob("*.toml")))
         raise ValueError(f"There is no preset {preset!r}; there are {known}.")
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    parameters = tables.pop("objectives", {}).get(objective, {})
+    parameters = dict(tables.pop("objectives", {}).get(objective, {}))
     parts = {"data": DataConfig, "augment": AugmentConfig, "model": ModelConfig, "optimiser": OptimiserConfig}
-    parts["training"] = TrainingConfig
+    parts |= {"training": TrainingConfig, "evaluation": EvaluationConfig}
     if unknown := set(tables) - set(parts):
         raise ValueError(f"{path.name} has unknown tables {sorted(unknown)}; known are {sorted(parts)} and objectives.")
-    built = {name: parts[name](**_tuples(table)) for name, table in tables.items()}
+    changes = {part: parameters.pop(part, {}) for part in parts}
+    built = {part: made(**_tuples(tables.get(part, {}) | changes[part])) for part, made in parts.items()}
     return Config(preset=preset, seed=seed, objective=ObjectiveConfig(objective, parameters), **built)
 
 

@@ -1,9 +1,11 @@
-"""A small residual network that is quick on a CPU: convolutions only at 8 × 8 and below, after a patch stem.
+"""Networks: an encoder, a projector and perhaps a predictor.
 
-Modules act on whole batches. Batch norm keeps no running averages: called without `statistics` a network uses those
-of its batch and returns them, called with them it is a fixed function of each image. `calibrate` takes them once from
-a fixed set of images, so that evaluation depends neither on the batch nor on how training ended.
+`PatchEncoder` is a small residual network that is quick on a CPU: convolutions only at 8 × 8 and below, after a patch
+stem. `ResNet18` is the one that published numbers on CIFAR-10 are of. Both take images in float32 and return features
+in float32; in between they compute in the configured precision.
 """
+
+import abc
 
 import equinox as eqx
 import jax
@@ -11,153 +13,150 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from experiments.ssl.config import ModelConfig
+from experiments.ssl.layers import BatchNorm, Conv, Convolution, Recorder, Statistics, he_normal
 
-EPSILON = 1e-5
-Moments = tuple[Array, Array]
-Statistics = list[Moments]
-
-
-class _Recorder:
-    """Gives each batch norm its fixed moments, or takes down those of the batch; the order of calls names the layer."""
-
-    def __init__(self, fixed: Statistics | None) -> None:
-        self.fixed = None if fixed is None else iter(fixed)
-        self.taken: Statistics = []
-
-    def moments(self, x: Array) -> Moments:
-        if self.fixed is not None:
-            return next(self.fixed)
-        axes = tuple(range(x.ndim - 1))
-        self.taken.append((x.mean(axes), x.var(axes)))
-        return self.taken[-1]
-
-
-class BatchNorm(eqx.Module):
-    """(x − mean) / √(var + ε) by channel, then a trained scale and shift if `affine`."""
-
-    scale: Array | None
-    shift: Array | None
-
-    def __init__(self, width: int, *, affine: bool = True) -> None:
-        self.scale, self.shift = (jnp.ones(width), jnp.zeros(width)) if affine else (None, None)
-
-    def __call__(self, x: Array, recorder: _Recorder) -> Array:
-        mean, variance = recorder.moments(x)
-        factor = jax.lax.rsqrt(variance + EPSILON)
-        if self.scale is not None:
-            factor = factor * self.scale
-        y = (x - _channels(mean, x)) * _channels(factor, x)
-        return y if self.shift is None else y + _channels(self.shift, x)
-
-
-class Conv(eqx.Module):
-    """Convolution of [B, H, W, C] and batch norm; SAME padding."""
-
-    weight: Float[Array, "size size inputs outputs"]
-    norm: BatchNorm
-    stride: int = eqx.field(static=True)
-
-    def __init__(self, inputs: int, outputs: int, size: int, stride: int = 1, *, key: Key[Array, ""]) -> None:
-        self.weight = _he_normal(key, (size, size, inputs, outputs), size * size * inputs)
-        self.norm = BatchNorm(outputs)
-        self.stride = stride
-
-    def __call__(self, x: Array, recorder: _Recorder) -> Array:
-        return self.norm(convolve(x, self.weight, self.stride), recorder)
-
-
-def convolve(x: Float[Array, "B h w c"], weight: Float[Array, "k k c d"], stride: int) -> Float[Array, "B _h _w d"]:
-    """Convolution with SAME padding as one product of a matrix of patches with the weights.
-
-    XLA's own convolution is as quick on a CPU, but some 50 times slower inside a loop such as `lax.scan`, which runs
-    the training steps.
-    """
-    size, (batch, height, width, channels) = weight.shape[0], x.shape
-    if size == stride:  # patches that do not overlap
-        patches = x.reshape(batch, height // size, size, width // size, size, channels).swapaxes(2, 3)
-    else:
-        rows, columns = -(-height // stride), -(-width // stride)
-        pads = [_same_padding(length, size, stride) for length in (height, width)]
-        x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-        patches = jnp.concatenate(
-            [
-                x[:, i : i + stride * (rows - 1) + 1 : stride, j : j + stride * (columns - 1) + 1 : stride]
-                for i in range(size)
-                for j in range(size)
-            ],
-            axis=-1,
-        )
-    flat = patches.reshape(*patches.shape[:3], size * size * channels)
-    return flat @ weight.reshape(size * size * channels, -1)
-
-
-def _same_padding(length: int, size: int, stride: int) -> tuple[int, int]:
-    total = max((-(-length // stride) - 1) * stride + size - length, 0)
-    return total // 2, total - total // 2
-
-
-class Block(eqx.Module):
-    """Two 3 × 3 convolutions and a skip."""
-
-    first: Conv
-    second: Conv
-
-    def __init__(self, width: int, *, key: Key[Array, ""]) -> None:
-        first, second = jax.random.split(key)
-        self.first, self.second = Conv(width, width, 3, key=first), Conv(width, width, 3, key=second)
-
-    def __call__(self, x: Array, recorder: _Recorder) -> Array:
-        return jax.nn.relu(x + self.second(jax.nn.relu(self.first(x, recorder)), recorder))
+RESNET_WIDTHS = (64, 128, 256, 512)
 
 
 class Encoder(eqx.Module):
-    """Images [B, size, size, 3] to features [B, widths[-1]]: patch stem, residual stages, mean pooling."""
+    """Images to features."""
+
+    dim: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def __call__(
+        self, images: Float[Array, "B h w 3"], statistics: Statistics | None = None
+    ) -> tuple[Float[Array, "B dim"], Statistics]:
+        """Features, and the moments that batch norm took: those of the batch, unless `statistics` are given."""
+
+
+def make_encoder(config: ModelConfig, *, key: Key[Array, ""]) -> Encoder:
+    """The encoder by name."""
+    return ResNet18(config, key=key) if config.encoder == "resnet18" else PatchEncoder(config, key=key)
+
+
+class Block(eqx.Module):
+    """Two 3 × 3 convolutions and a skip, a 1 × 1 convolution where the shape changes."""
+
+    first: Conv
+    second: Conv
+    shortcut: Conv | None
+
+    def __init__(
+        self, inputs: int, width: int, stride: int = 1, *, convolution: Convolution, key: Key[Array, ""]
+    ) -> None:
+        first, second = jax.random.split(key)
+        self.first = Conv(inputs, width, 3, stride, convolution=convolution, key=first)
+        self.second = Conv(width, width, 3, convolution=convolution, key=second)
+        self.shortcut = None
+        if stride > 1 or inputs != width:
+            third = jax.random.fold_in(key, 2)
+            self.shortcut = Conv(inputs, width, 1, stride, convolution=convolution, key=third)
+
+    def __call__(self, x: Array, recorder: Recorder) -> Array:
+        y = self.second(jax.nn.relu(self.first(x, recorder)), recorder)
+        return jax.nn.relu((x if self.shortcut is None else self.shortcut(x, recorder)) + y)
+
+
+class PatchEncoder(Encoder):
+    """Patch stem, residual stages between which 2 × 2 patches halve the sides, mean pooling."""
 
     stem: Conv
     stages: list[list[Block]]
     transitions: list[Conv]
+    dim: int = eqx.field(static=True)
+    dtype: str = eqx.field(static=True)
 
     def __init__(self, config: ModelConfig, *, key: Key[Array, ""]) -> None:
         stem_key, *keys = jax.random.split(key, 1 + len(config.widths))
-        self.stem = Conv(3, config.widths[0], config.patch, config.stride, key=stem_key)
+        kind = config.convolution
+        self.stem = Conv(3, config.widths[0], config.patch, config.stride, convolution=kind, key=stem_key)
         self.stages, self.transitions = [], []
         for i, (width, blocks) in enumerate(zip(config.widths, config.blocks, strict=True)):
             transition_key, *block_keys = jax.random.split(keys[i], 1 + blocks)
             if i > 0:
-                self.transitions.append(Conv(config.widths[i - 1], width, 2, 2, key=transition_key))
-            self.stages.append([Block(width, key=k) for k in block_keys])
+                self.transitions.append(Conv(config.widths[i - 1], width, 2, 2, convolution=kind, key=transition_key))
+            self.stages.append([Block(width, width, convolution=kind, key=k) for k in block_keys])
+        self.dim, self.dtype = config.widths[-1], config.compute_dtype
 
     def __call__(self, images: Array, statistics: Statistics | None = None) -> tuple[Array, Statistics]:
-        recorder = _Recorder(statistics)
-        x = jax.nn.relu(self.stem(images, recorder))
+        recorder = Recorder(statistics)
+        x = jax.nn.relu(self.stem(images.astype(self.dtype), recorder))
         for i, stage in enumerate(self.stages):
             if i > 0:
                 x = jax.nn.relu(self.transitions[i - 1](x, recorder))
             for block in stage:
                 x = block(x, recorder)
-        return x.mean((1, 2)), recorder.taken
+        return x.astype(images.dtype).mean((1, 2)), recorder.taken
+
+
+class ResNet18(Encoder):
+    """ResNet-18 (He et al. 2016) for images of 32 × 32: a 3 × 3 stem without max-pooling; 11.17 million parameters."""
+
+    stem: Conv
+    blocks: list[Block]
+    dim: int = eqx.field(static=True)
+    dtype: str = eqx.field(static=True)
+
+    def __init__(self, config: ModelConfig, *, key: Key[Array, ""]) -> None:
+        stem_key, *keys = jax.random.split(key, 1 + 2 * len(RESNET_WIDTHS))
+        kind = config.convolution
+        self.stem = Conv(3, RESNET_WIDTHS[0], 3, convolution=kind, key=stem_key)
+        self.blocks = []
+        inputs = RESNET_WIDTHS[0]
+        for i, block_key in enumerate(keys):
+            width = RESNET_WIDTHS[i // 2]
+            stride = 2 if width != inputs else 1
+            self.blocks.append(Block(inputs, width, stride, convolution=kind, key=block_key))
+            inputs = width
+        self.dim, self.dtype = inputs, config.compute_dtype
+
+    def __call__(self, images: Array, statistics: Statistics | None = None) -> tuple[Array, Statistics]:
+        recorder = Recorder(statistics)
+        x = jax.nn.relu(self.stem(images.astype(self.dtype), recorder))
+        for block in self.blocks:
+            x = block(x, recorder)
+        return x.astype(images.dtype).mean((1, 2)), recorder.taken
 
 
 class Head(eqx.Module):
-    """Linear, batch norm, ReLU, linear and, if `norm`, a batch norm without scale and shift."""
+    """Hidden layers of linear, batch norm and ReLU; linear; if `norm`, a batch norm without scale and shift."""
 
-    hidden: Float[Array, "inputs hidden"]
-    hidden_norm: BatchNorm
+    hidden: list[Float[Array, "inputs hidden"]]
+    hidden_norms: list[BatchNorm]
     output: Float[Array, "hidden outputs"]
     output_norm: BatchNorm | None
+    dtype: str = eqx.field(static=True)
 
-    def __init__(self, inputs: int, hidden: int, outputs: int, *, norm: bool, key: Key[Array, ""]) -> None:
-        hidden_key, output_key = jax.random.split(key)
-        self.hidden = _he_normal(hidden_key, (inputs, hidden), inputs)
-        self.hidden_norm = BatchNorm(hidden)
-        self.output = _he_normal(output_key, (hidden, outputs), hidden)
+    def __init__(
+        self,
+        inputs: int,
+        hidden: int,
+        outputs: int,
+        *,
+        layers: int = 2,
+        norm: bool,
+        dtype: str = "float32",
+        key: Key[Array, ""],
+    ) -> None:
+        *hidden_keys, output_key = jax.random.split(key, layers)
+        widths = [inputs] + [hidden] * (layers - 1)
+        self.hidden = [he_normal(k, (width, hidden), width) for k, width in zip(hidden_keys, widths, strict=False)]
+        self.hidden_norms = [BatchNorm(hidden) for _ in hidden_keys]
+        self.output = he_normal(output_key, (hidden, outputs), hidden)
         # Whitened coordinates keep the start far from the collapsed solution, which is a minimum when γ is large.
         self.output_norm = BatchNorm(outputs, affine=False) if norm else None
+        self.dtype = dtype
 
-    def __call__(self, x: Array, statistics: Statistics | None = None) -> tuple[Array, Statistics]:
-        recorder = _Recorder(statistics)
-        x = jax.nn.relu(self.hidden_norm(x @ self.hidden, recorder)) @ self.output
-        return (x if self.output_norm is None else self.output_norm(x, recorder)), recorder.taken
+    def __call__(
+        self, features: Float[Array, "B inputs"], statistics: Statistics | None = None
+    ) -> tuple[Float[Array, "B outputs"], Statistics]:
+        recorder = Recorder(statistics)
+        x = features.astype(self.dtype)
+        for weight, norm in zip(self.hidden, self.hidden_norms, strict=True):
+            x = jax.nn.relu(norm(x @ weight.astype(x.dtype), recorder))
+        y = jnp.matmul(x, self.output.astype(x.dtype), preferred_element_type=features.dtype)
+        return (y if self.output_norm is None else self.output_norm(y, recorder)), recorder.taken
 
 
 class Network(eqx.Module):
@@ -169,18 +168,10 @@ class Network(eqx.Module):
 
     def __init__(self, config: ModelConfig, *, predictor: bool, key: Key[Array, ""]) -> None:
         encoder_key, projector_key, predictor_key = jax.random.split(key, 3)
-        dim, norm = config.projector_dim, config.projector_norm
-        self.encoder = Encoder(config, key=encoder_key)
-        self.projector = Head(config.widths[-1], config.projector_hidden, dim, norm=norm, key=projector_key)
+        dim, norm, dtype = config.projector_dim, config.projector_norm, config.compute_dtype
+        hidden, layers = config.projector_hidden, config.projector_layers
+        self.encoder = make_encoder(config, key=encoder_key)
+        self.projector = Head(self.encoder.dim, hidden, dim, layers=layers, norm=norm, dtype=dtype, key=projector_key)
         self.predictor = None
         if predictor:
-            self.predictor = Head(dim, config.predictor_hidden, dim, norm=False, key=predictor_key)
-
-
-def _channels(values: Array, x: Array) -> Array:
-    """[C] with leading axes for x [..., C]."""
-    return values.reshape((1,) * (x.ndim - 1) + values.shape)
-
-
-def _he_normal(key: Key[Array, ""], shape: tuple[int, ...], fan_in: int) -> Array:
-    return jax.random.normal(key, shape) * (2 / fan_in) ** 0.5
+            self.predictor = Head(dim, config.predictor_hidden, dim, norm=False, dtype=dtype, key=predictor_key)

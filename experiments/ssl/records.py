@@ -1,6 +1,7 @@
-"""What several runs say together: a table, curves, and the committed record of a suite."""
+"""The committed record of runs: their small files, a table over seeds, curves, and how they were made."""
 
 import csv
+import json
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,147 +10,107 @@ from pathlib import Path
 import numpy as np
 
 from experiments.ssl.runs import ROOT, Run, write
+from experiments.ssl.tables import labels, margins, markdown, table
+
+__all__ = ["RECORDS", "draw_curves", "markdown", "record", "save_png", "write_lines", "write_rows"]
 
 RECORDS = ROOT / "experiments" / "records"
-ROWS = {"raw": "raw pixels", "untrained": "untrained encoder", "trained": "trained"}
-THINNING = 5  # a record keeps the metrics of every fifth step
+LONGEST = 250  # rows that a record keeps of a run's metrics
+THINNING = 5  # at least: it keeps the metrics of every fifth step
 PNG_METADATA = {"Software": None}  # without the version of matplotlib, so that the same curves are the same bytes
 
-Row = tuple[str, str, str, str]
 
+def record(name: str, runs: Sequence[Run], command: str | None = None) -> Path:
+    """Copies the small files of runs to `experiments/records/<name>/`, with curves and a README.
 
-Groups = dict[tuple[str, str], dict[str, tuple[float, float]]]
-
-
-def _groups(runs: Sequence[Run]) -> Groups:
-    """k-NN and linear accuracy in per cent by (representation, split), then seed.
-
-    The baselines do not depend on the objective; raw pixels not on the seed either.
+    Args:
+        name: of the record.
+        runs: finished ones, of any presets and objectives.
+        command: what makes them, by default the suite of that name.
     """
-    groups: Groups = defaultdict(dict)
-    for run in runs:
-        summary = run.summary
-        for split, accuracies in summary["accuracy"].items():
-            for kind, accuracy in accuracies.items():
-                objective, seed = summary["name"].split("-")[0], summary["name"].split("-seed")[1].split("-")[0]
-                label = objective if kind == "trained" else ROWS[kind]
-                pair = (100 * accuracy["knn"], 100 * accuracy["linear"])
-                groups[f"{label} ({summary['data']})", split]["" if kind == "raw" else seed] = pair
-    return groups
-
-
-def table(runs: Sequence[Run]) -> list[Row]:
-    """Rows (representation, split, k-NN, linear): mean ± standard deviation over seeds, in per cent."""
-    groups = _groups(runs)
-    order = sorted(groups, key=lambda key: (key[1], np.mean([pair[0] for pair in groups[key].values()])))
-    rows = []
-    for key in order:
-        knn, linear = zip(*groups[key].values(), strict=True)
-        rows.append((*key, _mean_deviation(knn), _mean_deviation(linear)))
-    return rows
-
-
-def margins(runs: Sequence[Run]) -> list[str]:
-    """By how many points each objective is above the better of the two baselines, for each split, mean over seeds."""
-    means = {key: np.mean(list(pairs.values()), axis=0) for key, pairs in _groups(runs).items()}
-    lines = []
-    for (label, split), accuracy in sorted(means.items()):
-        if label.startswith(tuple(ROWS.values())):
-            continue
-        data = label[label.rindex(" (") :]
-        baselines = [means[ROWS[kind] + data, split] for kind in ("raw", "untrained")]
-        knn, linear = accuracy - np.max(baselines, axis=0)
-        lines.append(f"{label}, {split}: {knn:+.1f} points k-NN, {linear:+.1f} linear above the better baseline")
-    return lines
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def print_table(runs: Sequence[Run]) -> None:
-    """The table and the margins in plain text."""
-    print(markdown(HEADER, table(runs)))
-    print("\n".join(margins(runs)))
-
-
-HEADER = ("representation", "images", "k-NN %", "linear %")
-
-
-def record(name: str, runs: Sequence[Run]) -> Path:
-    """Copies the small files of runs to `experiments/records/<name>/`, with curves and a README."""
     folder = RECORDS / name
     for run in runs:
-        kept = folder / run.name
-        kept.mkdir(parents=True, exist_ok=True)
-        for file in ("config.json", "summary.json"):
-            write(kept / file, lambda path, source=run.folder / file: shutil.copyfile(source, path))
-        header, *steps = (run.folder / "metrics.csv").read_text(encoding="utf-8").splitlines()
-        write_lines(kept / "metrics.csv", [header, *steps[::THINNING]])
+        keep(run, folder / run.name)
     kept_names = {run.name for run in runs}
     for old in folder.iterdir():
         if old.is_dir() and old.name not in kept_names:
             shutil.rmtree(old)
-    write(folder / "curves.png", lambda path: _draw_curves(runs, path))
-    write_lines(folder / "README.md", _readme(name, runs).splitlines())
+    write(folder / "curves.png", lambda path: draw_curves(runs, path))
+    command = command or f"python -m experiments.ssl suite {name} --record"
+    write_lines(folder / "README.md", _readme(name, runs, command))
     return folder
 
 
-def _readme(name: str, runs: Sequence[Run]) -> str:
+def keep(run: Run, folder: Path) -> None:
+    """A run's configuration, summary, thinned metrics, and what was observed along its training."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in ("config.json", "summary.json", "observations.csv"):
+        if (run.folder / file).exists():
+            write(folder / file, lambda path, source=run.folder / file: shutil.copyfile(source, path))
+    header, *steps = (run.folder / "metrics.csv").read_text(encoding="utf-8").splitlines()
+    write_lines(folder / "metrics.csv", [header, *steps[:: max(THINNING, -(-len(steps) // LONGEST))]])
+
+
+def _readme(name: str, runs: Sequence[Run], command: str) -> list[str]:
     summaries = [run.summary for run in runs]
-    first = summaries[0]
-    seconds = np.mean([s["train_seconds"] + s["evaluate_seconds"] for s in summaries])
-    cpu_seconds = np.mean([s["cpu_seconds"] for s in summaries])
-    versions = ", ".join(f"{package} {version}" for package, version in first["versions"].items())
-    return "\n".join(
-        [
-            f"# Record `{name}`",
-            "",
-            f"`python -m experiments.ssl suite {name} --record` made this: {len(runs)} runs on "
-            f"{first['num_train']:,} images of {first['data']} without labels, {seconds:.0f} s a run on average, "
-            f"{cpu_seconds:.0f} s of all processor cores together ({first['device']}), "
-            f"commit {' and '.join(sorted({s['commit'] or 'unknown' for s in summaries}))}.",
-            "",
-            "Accuracy in per cent, mean ± standard deviation over seeds; both probes are fitted on the same "
-            f"{first['num_train']:,} images. `heldout` are training images that no run trains on, by which all choices "
-            "were made; `test` are the test images.",
-            "",
-            markdown(HEADER, table(runs)),
-            "",
-            *(f"- {line}" for line in margins(runs)),
-            "",
-            "![Loss of every run](curves.png)",
-            "",
-            f"Versions: {versions}.",
-            "",
-        ]
-    )
+    header, *rows = table(runs)
+    sizes = " and ".join(sorted({f"{one['num_train']:,} images of {one['data']}" for one in summaries}))
+    seconds = np.mean([one["train_seconds"] + one["evaluate_seconds"] for one in summaries])
+    cpu_seconds = np.mean([one["cpu_seconds"] for one in summaries])
+    machines = " and ".join(sorted({one.get("machine", one["device"]) for one in summaries}))
+    plural = "s" if len(runs) > 1 else ""
+    seeds = sorted({json.loads((run.folder / "config.json").read_text(encoding="utf-8"))["seed"] for run in runs})
+    resumed = [run.name for run, one in zip(runs, summaries, strict=True) if one.get("resumed_at")]
+    versions = sorted({", ".join(f"{package} {v}" for package, v in one["versions"].items()) for one in summaries})
+    thinned = "`metrics.csv` of each run is thinned; `observations.csv`, where there is one, is whole."
+    return [
+        f"# Record `{name}`",
+        "",
+        f"`{command}` made this: {len(runs)} run{plural} on {sizes} without labels, "
+        f"seed {', '.join(map(str, seeds))}, {seconds:.0f} s a run on average, {cpu_seconds:.0f} s of all processor "
+        f"cores together ({machines}), "
+        f"commit {' and '.join(sorted({one['commit'] or 'unknown' for one in summaries}))}.",
+        *([f"Stopped and resumed: {', '.join(resumed)}."] if resumed else []),
+        "",
+        "Accuracy in per cent, mean ± standard deviation over seeds where there are several; all probes are fitted on "
+        "the images that the encoder learned from. `heldout` are training images that no run trains on, by which all "
+        "choices were made; `test` are the test images.",
+        "",
+        markdown(header, rows),
+        "",
+        *(f"- {line}" for line in margins(runs)),
+        "",
+        "![Loss of every run](curves.png)",
+        "",
+        f"Versions: {'; '.join(versions)}. {thinned}",
+    ]
 
 
-def _mean_deviation(values: Sequence[float]) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.1f}"
-    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
-
-
-def _draw_curves(runs: Sequence[Run], path: Path) -> None:
+def draw_curves(runs: Sequence[Run], path: Path) -> None:
+    """The loss of every run, a panel for each label."""
     from matplotlib.figure import Figure
 
-    by_objective: dict[str, list[Run]] = defaultdict(list)
+    names, by_label = labels(runs), defaultdict[str, list[Run]](list)
     for run in runs:
-        by_objective[run.name.split("-")[0]].append(run)
-    figure = Figure(figsize=(4 * len(by_objective), 2.8), layout="constrained")
-    for axes, (objective, group) in zip(
-        figure.subplots(1, len(by_objective), squeeze=False)[0], by_objective.items(), strict=True
-    ):
+        by_label[names[run.name]].append(run)
+    columns = min(len(by_label), 4)
+    lines = -(-len(by_label) // columns)
+    figure = Figure(figsize=(4 * columns, 2.8 * lines), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes, (label, group) in zip(panels, by_label.items(), strict=False):
         for run in group:
             metrics = run.metrics()
             axes.plot(metrics["step"], metrics["loss"], linewidth=0.8, label=run.name.split("-")[-2])
-        axes.set(title=objective, xlabel="step", ylabel="loss")
+        axes.set(title=label, xlabel="step", ylabel="loss")
         axes.legend(frameon=False)
-    figure.savefig(path, dpi=110, metadata=PNG_METADATA, format="png")
+    for axes in panels[len(by_label) :]:
+        axes.remove()
+    save_png(figure, path)
+
+
+def save_png(figure: object, path: Path) -> None:
+    """The same figure, the same bytes."""
+    figure.savefig(path, dpi=110, metadata=PNG_METADATA, format="png")  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def write_lines(path: Path, lines: Sequence[str]) -> None:

@@ -17,9 +17,14 @@ import jax
 import numpy as np
 
 from experiments import data
-from experiments.ssl import evaluate
-from experiments.ssl.config import Config, ObjectiveConfig, to_dict
-from experiments.ssl.train import Metrics, TrainingDiverged, train
+from experiments.lock import machine
+from experiments.ssl import diagnostics, evaluate
+from experiments.ssl.checkpoints import Checkpoints, Metrics
+from experiments.ssl.config import Config, config_hash, from_dict, to_dict
+from experiments.ssl.devices import is_first
+from experiments.ssl.log import TrainingDiverged
+from experiments.ssl.objectives import SUPERVISED, make_objective
+from experiments.ssl.train import train
 from kerneldep.analysis import covariance_eigenvalues, participation_ratio
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +48,10 @@ class Run:
         """Accuracies, times, versions, device."""
         return json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
 
+    def config(self) -> Config:
+        """All its choices."""
+        return from_dict(json.loads((self.folder / "config.json").read_text(encoding="utf-8")))
+
     def views(self) -> dict[str, np.ndarray]:
         """Representations of views [4, 500, d]; see `evaluate.figure_views`."""
         with np.load(self.folder / "views.npz") as arrays:
@@ -50,10 +59,12 @@ class Run:
 
     def metrics(self) -> dict[str, np.ndarray]:
         """Loss, terms and speed of every step, by name."""
-        with (self.folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))
-        columns = zip(*rows[1:], strict=True)
-        return {name: np.asarray(column, float) for name, column in zip(rows[0], columns, strict=True)}
+        return _read_csv(self.folder / "metrics.csv")
+
+    def observations(self) -> dict[str, np.ndarray]:
+        """What was measured along training every `evaluation.every` steps, by name; empty if nothing was."""
+        path = self.folder / "observations.csv"
+        return _read_csv(path) if path.exists() else {}
 
     def __getitem__(self, what: str) -> Any:
         """`run["summary"]`, `run["views"]`, `run["metrics"]`."""
@@ -65,59 +76,48 @@ class Run:
         return parts[what]()
 
 
-def make_objective(config: ObjectiveConfig) -> Any:
-    """The objective of `kerneldep.objectives` that a configuration names.
-
-    Parameters are passed on as they are; for `ssl_hsic`, `scale` is the inverse multiquadric kernel's c.
-    """
-    from kerneldep import kernels, objectives
-
-    parameters = dict(config.parameters)
-    if config.name == "ssl_hsic":
-        if "scale" in parameters:
-            parameters["kernel"] = kernels.InverseMultiquadric(parameters.pop("scale"))
-        return objectives.SSLHSIC(**parameters)
-    if config.name == "infonce":
-        return objectives.InfoNCE(**parameters)
-    known = {name.lower(): name for name in getattr(objectives, "__all__", ()) if isinstance(name, str)}
-    wanted = known.get(config.name.replace("_", ""))
-    if wanted is None:
-        raise ValueError(f"There is no objective {config.name!r} in kerneldep.objectives: {sorted(known.values())}.")
-    return getattr(objectives, wanted)(**parameters)
-
-
-def find_or_train(config: Config, *, force: bool = False, progress: bool = True) -> Run:
+def find_or_train(config: Config, *, force: bool = False, resume: bool = True, progress: bool = True) -> Run:
     """The run of this configuration, trained now unless its folder in `results/runs` is complete.
 
     Args:
         config: The run; with `data.name = "auto"` it becomes that of the data set there is.
-        force: Whether to train even so.
+        force: Whether to train even so, from the start.
+        resume: Whether to go on from the last checkpoint of an interrupted run, if there is one.
         progress: Whether to show a progress bar.
     """
     images, config = _resolve(config)
     run = Run(RESULTS / config.name)
     if not force and _complete(run):
-        print(f"Reusing {_shown(run.folder)}")
+        print(f"Reusing {shown(run.folder)}")
         return run
-    with jax.enable_x64(False):  # one configuration is one run, whatever precision its caller works in
-        return _carry_out(run, images, config, progress)
+    # One configuration is one run, whatever precision its caller works in.
+    with machine("training", RESULTS.parent), jax.enable_x64(False):
+        return _carry_out(run, images, config, resume and not force, progress)
 
 
-def _carry_out(run: Run, images: data.ImageData, config: Config, progress: bool) -> Run:
+def _carry_out(run: Run, images: data.ImageData, config: Config, resume: bool, progress: bool) -> Run:
     """Train, evaluate, and write the run's folder, the summary last."""
     run.folder.mkdir(parents=True, exist_ok=True)
-    (run.folder / "summary.json").unlink(missing_ok=True)
-    write(run.folder / "config.json", lambda path: _write_json(path, to_dict(config)))
-
+    checkpoints = Checkpoints(run.folder / "checkpoints", config_hash(config))
     splits = evaluate.splits(images, config)
-    started, cpu_started = time.perf_counter(), time.process_time()
+    if is_first():
+        (run.folder / "summary.json").unlink(missing_ok=True)
+        write(run.folder / "config.json", lambda path: _write_json(path, to_dict(config)))
+        if not resume:
+            checkpoints.remove()
+
+    known = splits["train"].images, splits["train"].labels if config.objective.name in SUPERVISED else None
     try:
-        trained = train(config, make_objective(config.objective), splits["train"].images, progress=progress)
+        objective = make_objective(config.objective)
+        observe = diagnostics.observer(splits, config) if config.evaluation.every else None
+        trained = train(config, objective, *known, checkpoints=checkpoints, observe=observe, progress=progress)
     except TrainingDiverged as error:
         metrics = error.metrics
         write(run.folder / "metrics.csv", lambda path: _write_csv(path, metrics))
         raise
-    trained_at = time.perf_counter()
+    if not is_first():
+        return run  # the first process evaluates and writes
+    started, cpu_started = time.perf_counter(), time.process_time()
     accuracies = evaluate.evaluate(trained.untrained, trained.network, splits, config)
     views = evaluate.figure_views(trained.untrained, trained.network, splits[config.data.probe[-1]], config)
     summary = {
@@ -132,17 +132,21 @@ def _carry_out(run: Run, images: data.ImageData, config: Config, progress: bool)
             for name, key in (("trained", "projections"), ("untrained", "projections_untrained"))
         },
         "num_parameters": sum(p.size for p in jax.tree.leaves(eqx.filter(trained.network.encoder, eqx.is_array))),
-        "train_seconds": round(trained_at - started, 2),
+        "resumed_at": trained.progress["starts"][1:],  # steps
+        "train_seconds": round(trained.progress["seconds"], 2),
         # Of all threads: on a busy machine it says what the run costs better than the time on the wall.
-        "cpu_seconds": round(time.process_time() - cpu_started, 1),
-        "evaluate_seconds": round(time.perf_counter() - trained_at, 2),
+        "cpu_seconds": round(trained.progress["cpu_seconds"] + time.process_time() - cpu_started, 1),
+        "evaluate_seconds": round(time.perf_counter() - started, 2),
         "images_per_second": float(np.median(trained.metrics["images_per_second"])),
         **_environment(),
     }
     write(run.folder / "metrics.csv", lambda path: _write_csv(path, trained.metrics))
+    if trained.observations:
+        write(run.folder / "observations.csv", lambda path: _write_csv(path, trained.observations))
     write(run.folder / "encoder.eqx", lambda path: eqx.tree_serialise_leaves(path, trained.network.encoder))
-    write(run.folder / "views.npz", lambda path: _write_npz(path, views))
-    write(run.folder / "summary.json", lambda path: _write_json(path, summary))  # the last: it marks completion
+    write(run.folder / "views.npz", lambda path: write_npz(path, views))
+    write(run.folder / "summary.json", lambda path: _write_json(path, summary))  # it marks completion
+    checkpoints.remove()
     return run
 
 
@@ -193,8 +197,22 @@ def _environment() -> dict[str, Any]:
     return {
         "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
         "device": jax.devices()[0].device_kind,
+        "num_devices": jax.device_count(),
+        "machine": _machine(),
         "commit": _commit(),
     }
+
+
+def _machine() -> str:
+    """Processor or accelerator and number of cores, without the machine's name."""
+    device, processor = jax.devices()[0], platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            processor = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    cores = f"{os.cpu_count()} cores, {processor}"
+    return cores if device.platform == "cpu" else f"{jax.device_count()} × {device.device_kind}; {cores}"
 
 
 def _commit() -> str | None:
@@ -210,7 +228,8 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
+def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Compressed arrays by name."""
     with path.open("wb") as file:  # given a path, NumPy would add an ending
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
@@ -222,5 +241,13 @@ def _write_csv(path: Path, metrics: Metrics) -> None:
         rows.writerows([f"{value:.6g}" for value in row] for row in zip(*metrics.values(), strict=True))
 
 
-def _shown(path: Path) -> str:
+def _read_csv(path: Path) -> dict[str, np.ndarray]:
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    columns = zip(*rows[1:], strict=True)
+    return {name: np.asarray(column, float) for name, column in zip(rows[0], columns, strict=True)}
+
+
+def shown(path: Path) -> str:
+    """The path from the repository's root, if it is there."""
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.as_posix()

@@ -1,7 +1,9 @@
 """Self-supervised training: one jitted call runs several steps, data stay on the device as uint8."""
 
+import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -9,21 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Int, Key, Scalar, UInt8
+from jaxtyping import Array, Int, Key, UInt8
 
 from experiments.ssl import augment
-from experiments.ssl.config import Config, OptimiserConfig
+from experiments.ssl.checkpoints import Checkpoints, Interrupted, Metrics, Signals, caught
+from experiments.ssl.config import AugmentConfig, Config, OptimiserConfig, TrainingConfig
+from experiments.ssl.devices import Devices, is_first
+from experiments.ssl.log import Log, bar
 from experiments.ssl.models import Network
-
-Metrics = dict[str, np.ndarray]
-
-
-class TrainingDiverged(RuntimeError):
-    """The loss is not finite; the message says where, and `metrics` holds all steps so far."""
-
-    def __init__(self, message: str, metrics: Metrics) -> None:
-        super().__init__(message)
-        self.metrics = metrics
+from experiments.ssl.optimisers import learning_rate_schedule, make_optimiser, target_decay
 
 
 class State(eqx.Module):
@@ -37,22 +33,42 @@ class State(eqx.Module):
     step: Int[Array, ""]
 
 
+Observe = Callable[[State], dict[str, float]]
+
+
 class Trained(NamedTuple):
-    """What training returns: the network as it started, as it ended, and every step's metrics by name."""
+    """What training returns: the network as it started, as it ended, and what was measured at each step by name."""
 
     untrained: Network
     network: Network
     objective: Any
     metrics: Metrics
+    observations: Metrics  # what `observe` returned, by name, with "step"; empty without it
+    progress: dict[str, Any]  # "step", "seconds", "cpu_seconds" of all processes, "starts": the steps these began at
 
 
-def train(config: Config, objective: Any, images: UInt8[np.ndarray, "n h w 3"], *, progress: bool = True) -> Trained:
-    """Trains a network on images without labels.
+def train(
+    config: Config,
+    objective: Any,
+    images: UInt8[np.ndarray, "n h w 3"],
+    labels: Int[np.ndarray, " n"] | None = None,
+    *,
+    checkpoints: Checkpoints | None = None,
+    observe: Observe | None = None,
+    devices: Sequence[Any] | None = None,
+    progress: bool = True,
+) -> Trained:
+    """Trains a network.
 
     Args:
         config: The run.
         objective: An objective of `kerneldep.objectives`.
         images: The training images.
+        labels: Their classes, for objectives that are supervised.
+        checkpoints: Where to continue from and to write to, every `checkpoint_every` steps, at the end, and at SIGINT
+            and SIGTERM; None for neither.
+        observe: Called with the state at the start and every `evaluation.every` steps; the numbers are kept.
+        devices: To spread each batch over; by default all.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -60,41 +76,53 @@ def train(config: Config, objective: Any, images: UInt8[np.ndarray, "n h w 3"], 
 
     Raises:
         TrainingDiverged: If the loss stops being finite.
+        Interrupted: After a signal, once the call under way is done and its checkpoint written.
     """
-    training = config.training
+    over = Devices(tuple(jax.devices() if devices is None else devices))
+    batch_size = config.training.batch_size
+    over.check(batch_size)
     network_key, objective_key, order_key, step_key = jax.random.split(jax.random.key(config.seed), 4)
     calls, steps = num_calls(config, len(images))
-    schedule = learning_rate_schedule(config.optimiser, calls * steps)
+    total = calls * steps
+    schedule = learning_rate_schedule(config.optimiser, total, batch_size)
     optimiser = make_optimiser(config.optimiser, schedule)
+    run_steps = make_run_steps(config.augment, config.optimiser, config.training, total, over)
 
     untrained = Network(config.model, predictor=objective.predictor, key=network_key)
-    # The state's buffers are donated to the first call, so it must not share them with `untrained`.
-    state = initial_state(jax.tree.map(_copy, untrained), objective, optimiser, config, key=objective_key)
-    order = batch_order(len(images), calls * steps, training.batch_size, key=order_key).reshape(calls, steps, -1)
-    run_steps = make_run_steps(config, optimiser)
-    device_images = jax.device_put(images)
+    # The state's buffers are donated to the first call, so it must not share them with these two.
+    network, objective = jax.tree.map(_copy, (untrained, objective))
+    state = initial_state(network, objective, optimiser, config, key=objective_key)
+    log = Log(config, steps * batch_size)
+    if checkpoints is not None and (found := checkpoints.latest(state)) is not None:
+        state = found.state
+        log.resume(found.metrics, found.observations, found.progress)
+    first = log.start() // steps
+    order = np.asarray(batch_order(len(images), total, batch_size, key=order_key)).reshape(calls, steps, -1)
+    data = over.place((jnp.asarray(images), None if labels is None else jnp.asarray(labels)))
+    state, run_key = over.place(state), np.asarray(jax.random.key_data(step_key))
+    if observe is not None and config.evaluation.every and not first:
+        log.observed(0, observe(over.fetch(state)))
 
-    logged: list[Metrics] = []
-    started = time.perf_counter()
-    with _bar(calls * steps, config.name, progress) as bar:
-        for call in range(calls):
-            begun = time.perf_counter()
-            state, terms = run_steps((device_images, order[call], step_key), state)
-            record = {name: np.asarray(values) for name, values in terms.items()}
-            now = time.perf_counter()
-            speed = steps * training.batch_size / (now - begun)
-            taken = np.arange(call * steps, (call + 1) * steps)
-            record |= {
-                "step": taken,
-                "learning_rate": np.asarray(schedule(taken)),
-                "images_per_second": np.full(steps, speed),
-                "seconds": np.full(steps, now - started),
-            }
-            logged.append(record)
-            bar.set_postfix_str(f"loss {record['loss'][-1]:.4f}, {speed:.0f} images/s", refresh=False)
-            bar.update(steps)
-            _check_finite(logged, config)
-    return Trained(untrained, state.network, state.objective, _joined(logged))
+    with (
+        caught() if checkpoints is not None else nullcontext(Signals()) as signals,
+        bar(total, first * steps, config.name, progress and is_first()) as shown,
+    ):
+        for call in range(first, calls):
+            begun, done = time.perf_counter(), (call + 1) * steps
+            state, terms = run_steps((data, order[call], run_key), state)
+            log.append(terms, np.arange(call * steps, done), schedule, begun)
+            shown.set_postfix_str(log.last(), refresh=False)
+            shown.update(steps)
+            if observe is not None and _due(config.evaluation.every, call, calls, steps):
+                log.observed(done, observe(over.fetch(state)))
+            stop = over.agree(signals.number)
+            if checkpoints is not None and (stop or _due(config.training.checkpoint_every, call, calls, steps)):
+                if is_first():
+                    checkpoints.write(state, log.joined(), log.observations(), log.progress(done))
+                if stop:
+                    raise Interrupted(stop, f"{config.name}: stopped at step {done} of {total}; run again to go on.")
+    network, objective = over.fetch((state.network, state.objective))
+    return Trained(untrained, network, objective, log.joined(), log.observations(), log.progress(total))
 
 
 def num_calls(config: Config, num_images: int) -> tuple[int, int]:
@@ -115,25 +143,6 @@ def batch_order(num_images: int, steps: int, batch_size: int, *, key: Key[Array,
     return epochs.reshape(-1, batch_size)[:steps]
 
 
-def learning_rate_schedule(config: OptimiserConfig, steps: int) -> optax.Schedule:
-    """Linear warm-up from 0, then a half cosine down to 0."""
-    warmup = max(1, round(config.warmup * steps))
-    return optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, max(steps, warmup + 1))
-
-
-def make_optimiser(config: OptimiserConfig, schedule: optax.Schedule) -> optax.GradientTransformation:
-    """The optimiser by name; only matrices and convolutions decay, not scales and shifts."""
-
-    def decays(parameters: Any) -> Any:
-        return jax.tree.map(lambda p: p.ndim > 1, parameters)
-
-    if config.name == "adamw":
-        return optax.adamw(schedule, weight_decay=config.weight_decay, mask=decays)
-    return optax.chain(
-        optax.add_decayed_weights(config.weight_decay, mask=decays), optax.sgd(schedule, momentum=0.9, nesterov=True)
-    )
-
-
 def initial_state(
     network: Network, objective: Any, optimiser: optax.GradientTransformation, config: Config, *, key: Key[Array, ""]
 ) -> State:
@@ -148,42 +157,50 @@ def initial_state(
     )
 
 
+@functools.lru_cache(maxsize=8)
 def make_run_steps(
-    config: Config, optimiser: optax.GradientTransformation
+    views_of: AugmentConfig, optimising: OptimiserConfig, training: TrainingConfig, total: int, over: Devices
 ) -> Callable[..., tuple[State, dict[str, Array]]]:
-    """One jitted function that runs as many steps as it is given batches, and returns each step's loss and terms."""
+    """One jitted function that runs as many steps as it is given batches, and returns each step's loss and terms.
 
-    def loss(trained: Any, fixed: Any, state: State, images: Array, key: Key[Array, ""]) -> tuple[Scalar, Any]:
+    Runs in one process that differ in seeds alone share it, and compile once.
+    """
+    optimiser = make_optimiser(optimising, learning_rate_schedule(optimising, total, training.batch_size))
+    decay_at = target_decay(training, total)
+
+    def loss(trained: Any, fixed: Any, state: State, images: Array, labels: Any, key: Key[Array, ""]) -> Any:
         network, objective = eqx.combine(trained, fixed)
         view_key, objective_key = jax.random.split(key)
-        views = augment.views(images, objective.num_views, config.augment, key=view_key)
-        outputs = forward(network, state.target, views, objective.target)
+        views = augment.views(images, objective.num_views, views_of, key=view_key)
+        outputs = forward(network, state.target, views, objective.target, labels, over)
         value, terms, objective_state = objective(outputs, state.objective_state, key=objective_key)
         return value, (terms, objective_state)
 
-    def one_step(state: State, images: Array, batch: Array, key: Key[Array, ""]) -> tuple[State, dict[str, Array]]:
+    def one_step(state: State, data: Any, batch: Array, key: Key[Array, ""]) -> tuple[State, dict[str, Array]]:
         trained, fixed = _split(state.network, state.objective)
         key = jax.random.fold_in(key, state.step)
+        images, labels = jax.tree.map(lambda leaf: over.spread(leaf[batch]), data)
         (value, (terms, objective_state)), gradient = jax.value_and_grad(loss, has_aux=True)(
-            trained, fixed, state, images[batch], key
+            trained, fixed, state, images, labels, key
         )
         updates, optimiser_state = optimiser.update(gradient, state.optimiser_state, trained)
         updated: Any = optax.apply_updates(trained, updates)
         network, objective = eqx.combine(updated, fixed)
         target = state.target
         if target is not None:
-            online, decay = (network.encoder, network.projector), config.training.ema_decay
+            online, decay = (network.encoder, network.projector), decay_at(state.step)
             target = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, target, online)
         metrics = {"loss": value, **terms}
-        return State(network, objective, target, objective_state, optimiser_state, state.step + 1), metrics
+        state = State(network, objective, target, objective_state, optimiser_state, state.step + 1)
+        return over.replicate((state, metrics))
 
     @eqx.filter_jit(donate="all-except-first")
-    def run_steps(data: tuple[Array, Array, Key[Array, ""]], state: State) -> tuple[State, dict[str, Array]]:
-        images, batches, key = data
+    def run_steps(given: tuple[Any, Array, Array], state: State) -> tuple[State, dict[str, Array]]:
+        data, batches, key = given
         dynamic, static = eqx.partition(state, eqx.is_array)
 
         def body(dynamic: Any, batch: Array) -> tuple[Any, dict[str, Array]]:
-            state, metrics = one_step(eqx.combine(dynamic, static), images, batch, key)
+            state, metrics = one_step(eqx.combine(dynamic, static), data, batch, jax.random.wrap_key_data(key))
             return eqx.filter(state, eqx.is_array), metrics
 
         dynamic, metrics = jax.lax.scan(body, dynamic, batches)
@@ -192,7 +209,7 @@ def make_run_steps(
     return run_steps
 
 
-def forward(network: Network, target: Any, views: Array, kind: str) -> Any:
+def forward(network: Network, target: Any, views: Array, kind: str, labels: Any, over: Devices) -> Any:
     """The network's `Outputs` [M, B, d] for views [M, B, size, size, 3]; batch statistics are over all views."""
     from kerneldep.objectives import Outputs
 
@@ -201,7 +218,7 @@ def forward(network: Network, target: Any, views: Array, kind: str) -> Any:
     def apart(x: Array) -> Array:
         return x.reshape(num_views, batch, -1)
 
-    flat = views.reshape(-1, *views.shape[2:])
+    flat = over.spread(views.reshape(-1, *views.shape[2:]))
     projections = network.projector(network.encoder(flat)[0])[0]
     predictions = None if network.predictor is None else apart(network.predictor(projections)[0])
     targets = None
@@ -210,7 +227,7 @@ def forward(network: Network, target: Any, views: Array, kind: str) -> Any:
         targets = jax.lax.stop_gradient(apart(projector(encoder(flat)[0])[0]))
     elif kind == "stop_gradient":
         targets = jax.lax.stop_gradient(apart(projections))
-    return Outputs(apart(projections), predictions, targets)
+    return Outputs(apart(projections), predictions, targets, apart(views), labels)
 
 
 def _split(network: Network, objective: Any) -> tuple[Any, Any]:
@@ -223,26 +240,6 @@ def _copy(leaf: Any) -> Any:
     return jnp.array(leaf) if eqx.is_array(leaf) else leaf
 
 
-def _joined(records: list[Metrics]) -> Metrics:
-    return {name: np.concatenate([record[name] for record in records]) for name in ("step", *_names(records))}
-
-
-def _names(records: list[Metrics]) -> list[str]:
-    return [name for name in records[0] if name != "step"]
-
-
-def _check_finite(records: list[Metrics], config: Config) -> None:
-    finite = np.isfinite(records[-1]["loss"])
-    if finite.all():
-        return
-    at, metrics = int(np.argmin(finite)), _joined(records)
-    step = int(records[-1]["step"][at])
-    before = f"the loss before it {metrics['loss'][step - 1]:.4g}" if step else "it is the first step"
-    terms = ", ".join(f"{name} {records[-1][name][at]:.4g}" for name in _names(records))
-    raise TrainingDiverged(f"{config.name}: step {step} has a loss that is not finite ({before}): {terms}.", metrics)
-
-
-def _bar(total: int, name: str, show: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=total, desc=name, unit="step", disable=not show, dynamic_ncols=True)
+def _due(every: int, call: int, calls: int, steps: int) -> bool:
+    """Whether something done every so many steps, rounded down to whole calls, or at the end, is due after a call."""
+    return every > 0 and (call + 1 == calls or (call + 1) % max(1, every // steps) == 0)

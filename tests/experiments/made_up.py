@@ -40,6 +40,7 @@ def made_up_run(
     rows = [f"{step},{trained / (1 + step):.6g},{trained:.6g}" for step in steps]
     (run.folder / "metrics.csv").write_text("\n".join(["step,loss,dep", *rows]) + "\n")
     if observed:
-        lines = [f"{step},{trained + step / 1e5:.6g},{step / 2000:.6g},3" for step in steps[::500]]
-        (run.folder / "observations.csv").write_text("\n".join(["step,knn,dep,effective_rank", *lines]) + "\n")
+        header = "step,knn,dep,effective_rank,gap_0.5,half_variance_0.5"
+        lines = [f"{step},{trained + step / 1e5:.6g},{step / 2000:.6g},3,0.4,0.5" for step in steps[::500]]
+        (run.folder / "observations.csv").write_text("\n".join([header, *lines]) + "\n")
     return run

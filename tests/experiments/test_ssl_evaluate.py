@@ -17,7 +17,7 @@ from experiments.ssl.models import make_encoder
 from tests.experiments.made_up import made_up_run
 
 CONFIG = Config(
-    augment=dataclasses.replace(Config().augment, size=8),
+    augment=dataclasses.replace(Config().augment, size=4),
     model=ModelConfig(widths=(4,), blocks=(0,), projector_hidden=4, projector_dim=4, eval_size=8),
     evaluation=EvaluationConfig(every=1, sgd_epochs=6, label_shares=(0.1,)),
 )
@@ -68,8 +68,9 @@ def test_the_sgd_probe_learns_what_is_linear_in_features_of_crops():
     np.testing.assert_array_equal(fit_sgd_probe(encoder, train, known, none).weights, 0)
 
 
-def test_every_probe_of_every_representation():
-    images = {"train": coloured(120, 0), "heldout": coloured(60, 1)}
+def test_every_probe_of_every_representation(monkeypatch):
+    images = {"train": coloured(90, 0), "heldout": coloured(40, 1)}
+    monkeypatch.setattr(evaluation, "_BASELINES", {})
     network = SimpleNamespace(encoder=MeanColour())
     found = evaluation.evaluate(network, network, images, CONFIG)["heldout"]  # pyright: ignore[reportArgumentType]
     plain, weighted = {"knn", "linear"}, {"knn_weighted_20", "knn_weighted_200"}
@@ -78,6 +79,16 @@ def test_every_probe_of_every_representation():
     assert set(found["trained"]) == plain | weighted | {"linear_10%", "linear_sgd"}
     assert min(found["trained"].values()) > 0.9
     assert found["trained"]["knn"] == found["untrained"]["knn"]
+
+    # Another run with the same baselines computes none; with other labels, it does.
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluation, "fit_sgd_probe", lambda *_: None)
+        patch.setattr(evaluation, "_accuracies", lambda *_: {"heldout": {"knn": 0.5}})
+        again = evaluation.evaluate(network, network, images, CONFIG)["heldout"]  # pyright: ignore[reportArgumentType]
+        assert again == {**found, "trained": {"knn": 0.5}}
+        other = images | {"heldout": Split(images["heldout"].images, 2 - images["heldout"].labels)}
+        changed = evaluation.evaluate(network, network, other, CONFIG)["heldout"]  # pyright: ignore[reportArgumentType]
+        assert changed["raw"] == {"knn": 0.5}
 
 
 def test_diagnostics_are_the_plain_formulas():

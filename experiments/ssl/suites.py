@@ -1,0 +1,58 @@
+"""Lists of runs that belong together, trained one after the other and recorded as they finish."""
+
+from dataclasses import dataclass, replace
+
+from experiments.ssl import records
+from experiments.ssl.config import Config, load_preset
+from experiments.ssl.log import TrainingDiverged
+from experiments.ssl.runs import Run, find_or_train
+
+SIX = ("ssl_hsic", "infonce", "byol", "vicreg", "barlow_twins", "corinfomax")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Objectives under one preset, each with every seed."""
+
+    preset: str
+    objectives: tuple[str, ...] = ("ssl_hsic", "infonce")
+    seeds: tuple[int, ...] = (0,)
+    observe_every: int = 0  # steps; 0 leaves it to the preset
+
+    def configs(self) -> list[Config]:
+        """Its runs, all objectives with the first seed before those with the second."""
+        found = [load_preset(self.preset, objective, seed) for seed in self.seeds for objective in self.objectives]
+        if self.observe_every:
+            found = [replace(one, evaluation=replace(one.evaluation, every=self.observe_every)) for one in found]
+        return found
+
+
+SUITES = {
+    "quick": Suite("cpu-quick"),
+    "quick-3-seeds": Suite("cpu-quick", seeds=(0, 1, 2)),
+    "b3": Suite("cpu-quick", (*SIX, "simsiam"), observe_every=39),
+    "cpu-15min": Suite("cpu-15min", SIX),
+    "cpu-hour": Suite("cpu-hour", ("ssl_hsic",)),
+}
+
+
+def run_suite(name: str, *, force: bool = False, record: bool = False) -> list[Run]:
+    """Trains the runs of a suite that are not finished yet; with `record`, remakes the record after each.
+
+    A run whose loss stops being finite is left out, with a message.
+
+    Args:
+        name: of `SUITES`.
+        force: whether to train all of them again.
+        record: whether to copy their small files to `experiments/records/<name>/`.
+    """
+    done: list[Run] = []
+    for config in SUITES[name].configs():
+        try:
+            done.append(find_or_train(config, force=force))
+        except TrainingDiverged as error:
+            print(f"Left out: {error}")
+            continue
+        if record:
+            records.record(name, done)
+    return done

@@ -1,0 +1,237 @@
+"""SSL-HSIC's choices one at a time, in short runs scored on held-out training images; a table and a figure each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from experiments.ssl import records
+from experiments.ssl.config import Config, ObjectiveConfig, load_preset
+from experiments.ssl.log import TrainingDiverged
+from experiments.ssl.runs import Run, find_or_train, write
+from experiments.ssl.tables import markdown, mean_deviation
+
+EPOCHS = 6
+HEADER = (
+    "value",
+    "seed",
+    "knn",
+    "linear",
+    "untrained_knn",
+    "untrained_linear",
+    "loss",
+    "dep",
+    "hsic_zz",
+    "rank",
+    "run",
+)
+SUMMARY = ("k-NN %", "linear %", "loss", "dep", "HSIC(Z, Z)", "effective rank")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value: what it changes from the quick preset. An objective's parameters are changed one by one."""
+
+    value: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Points along one axis, each with every seed."""
+
+    axis: str
+    points: tuple[Point, ...]
+    scale: Literal["linear", "log", "category"] = "category"
+    objective: str = "ssl_hsic"
+    seeds: tuple[int, ...] = (0,)
+    note: str = ""
+
+    def configs(self, preset: str = "cpu-quick") -> list[tuple[Point, Config]]:
+        """Its runs, all points with the first seed before those with the second."""
+        return [(point, self._config(preset, point, seed)) for seed in self.seeds for point in self.points]
+
+    def _config(self, preset: str, point: Point, seed: int) -> Config:
+        base = load_preset(preset, self.objective, seed)
+        return replace(
+            base,
+            preset="sweep",
+            objective=ObjectiveConfig(self.objective, base.objective.parameters | point.parameters),
+            data=replace(base.data, probe=("heldout",)),
+            model=replace(base.model, **point.model),
+            training=replace(base.training, **({"epochs": EPOCHS} | point.training)),
+        )
+
+
+def _values(name: str, values: Sequence[float | str]) -> tuple[Point, ...]:
+    return tuple(Point(f"{value:g}" if isinstance(value, float | int) else value, {name: value}) for value in values)
+
+
+def _kernel(name: str, scale: float) -> Point:
+    parameters = {"scale": scale} if name == "inverse_multiquadric" else {"kernel": name, "scale": scale}
+    return Point(f"{'IMQ' if name == 'inverse_multiquadric' else name} {scale:g}", parameters)
+
+
+THREE = (0, 1, 2)
+SWEEPS = {
+    "gamma": Sweep(
+        "γ", _values("gamma", (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)), "linear", seeds=THREE,
+        note="γ = 0 is the loss without HSIC(Z, Z).",
+    ),
+    "batch": Sweep(
+        "batch size",
+        tuple(Point(str(size), training={"batch_size": size}) for size in (64, 128, 256, 512, 1024, 2048)),
+        "log", seeds=THREE,
+        note="The same epochs and learning rate for all, so a larger batch takes fewer steps.",
+    ),
+    "target": Sweep(
+        "target", (Point("none"), *_values("target", ("stop_gradient", "ema"))), seeds=THREE,
+        note="With a target there is a predictor, and targets count as further views.",
+    ),
+    "kernel": Sweep(
+        "kernel and length scale",
+        (
+            Point("linear", {"kernel": "linear", "scale": None}),
+            *(_kernel(name, scale) for name in ("gaussian", "laplace", "inverse_multiquadric") for scale in (0.5, 1.0)),
+        ),
+        note="γ = 3 for all, though it means another thing for every length scale; so does dep for every kernel. "
+        "IMQ: inverse multiquadric.",
+    ),
+    "features": Sweep(
+        "random features", (*_values("num_features", (32, 64, 128, 256, 512, 1024, 2048)), Point("exact")),
+        note="Drawn afresh at each step.",
+    ),
+    "regulariser": Sweep(
+        "γ and projector norm",
+        tuple(
+            Point(f"γ = {gamma:g}, {'with' if norm else 'no'} norm", {"gamma": gamma}, model={"projector_norm": norm})
+            for norm in (True, False)
+            for gamma in (0.0, 3.0)
+        ),
+        note="With and without HSIC(Z, Z), with and without the batch norm that spreads the projections at the start.",
+    ),
+    "estimate": Sweep("estimate of dep", (Point("unbiased"), *_values("estimate", ("paper", "population")))),
+    "scale": Sweep(
+        "scale c", (*_values("scale", (0.25, 0.5, 1.0, 2.0)), Point("learned from 0.5", {"learn_scale": True})),
+    ),
+    "temperature": Sweep(
+        "τ", _values("temperature", (0.05, 0.1, 0.2, 0.5, 1.0)), "log", objective="infonce",
+        note="InfoNCE, NT-Xent's denominator.",
+    ),
+}  # fmt: skip
+
+
+def run_sweep(name: str, *, preset: str = "cpu-quick", force: bool = False) -> list[dict[str, str]]:
+    """Trains the runs that are not finished yet; after each remakes table, figure and README.
+
+    They are in `experiments/records/sweeps/<name>/`. A run whose loss stops being finite has a row without numbers.
+    """
+    sweep, rows, runs = SWEEPS[name], [], []
+    folder = records.RECORDS / "sweeps" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for point, config in sweep.configs(preset):
+        try:
+            runs.append(find_or_train(config, force=force))
+        except TrainingDiverged as error:
+            print(error)
+            rows.append({"value": point.value, "seed": str(config.seed), "run": f"{config.name} diverged"})
+        else:
+            rows.append({"value": point.value, "seed": str(config.seed), **measured(runs[-1])})
+        table = [[row.get(column, "") for column in HEADER] for row in rows]
+        records.write_rows(folder / "table.csv", HEADER, table)
+        write(folder / "figure.png", lambda path: draw(sweep, rows).savefig(path, **_PNG))
+        records.write_lines(folder / "README.md", _readme(name, sweep, rows, runs))
+    return rows
+
+
+_PNG: dict[str, Any] = {"dpi": 110, "metadata": records.PNG_METADATA, "format": "png"}
+
+
+def measured(run: Run) -> dict[str, str]:
+    """Held-out accuracies in per cent, and the ends of the curves (means over the last five steps)."""
+    summary, metrics = run.summary, run.metrics()
+    accuracy = summary["accuracy"]["heldout"]
+    numbers = {
+        "knn": 100 * accuracy["trained"]["knn"],
+        "linear": 100 * accuracy["trained"]["linear"],
+        "untrained_knn": 100 * accuracy["untrained"]["knn"],
+        "untrained_linear": 100 * accuracy["untrained"]["linear"],
+        **{name: metrics[name][-5:].mean() for name in ("loss", "dep", "hsic_zz") if name in metrics},
+        "rank": summary["effective_rank"]["trained"],
+    }
+    return {name: f"{value:.5g}" for name, value in numbers.items()} | {"run": run.name}
+
+
+def by_value(rows: Sequence[dict[str, str]], column: str) -> dict[str, list[float]]:
+    """The numbers of a column, those of all seeds by value; an empty list where there are none."""
+    values = dict.fromkeys(row["value"] for row in rows)
+    return {value: [float(r[column]) for r in rows if r["value"] == value and r.get(column)] for value in values}
+
+
+def draw(sweep: Sweep, rows: Sequence[dict[str, str]]) -> Any:
+    """Accuracy, effective rank and dep: means, with standard deviations where there are several seeds."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    accuracy, rank, dep = figure.subplots(1, 3)
+    values = list(by_value(rows, "knn"))
+    at = np.arange(len(values)) if sweep.scale == "category" else np.array([float(value) for value in values])
+    line = "" if sweep.scale == "category" else "-"
+
+    def show(axes: Any, column: str, look: str, label: str) -> None:
+        numbers = list(by_value(rows, column).values())
+        there = [i for i, one in enumerate(numbers) if one]
+        means = [np.mean(numbers[i]) for i in there]
+        deviations = [np.std(numbers[i], ddof=1) if len(numbers[i]) > 1 else 0 for i in there]
+        axes.errorbar(at[there], means, deviations, fmt=look, linestyle=line, capsize=3, label=label, linewidth=1)
+
+    for column, colour, marker, label in (("linear", "C0", "o", "linear"), ("knn", "C1", "s", "k-NN")):
+        show(accuracy, column, colour + marker, label)
+        untrained = [float(row[f"untrained_{column}"]) for row in rows if f"untrained_{column}" in row]
+        if untrained:
+            accuracy.axhline(np.mean(untrained), color=colour, linestyle=":", linewidth=1)
+    accuracy.set(ylabel="held-out accuracy %", title="dotted: untrained encoder")
+    accuracy.legend(frameon=False)
+    show(rank, "rank", "C2^", "effective rank")
+    rank.set(ylabel="effective rank of the projections")
+    show(dep, "dep", "C3v", "dep")
+    dep.set(ylabel="dep, mean of the last steps")
+    for axes in (accuracy, rank, dep):
+        axes.set(xlabel=sweep.axis)
+        if sweep.scale == "category":
+            axes.set_xticks(at, values, rotation=30, ha="right", fontsize="small")
+        elif sweep.scale == "log":
+            axes.set_xscale("log")
+            axes.set_xticks(at, values)
+            axes.minorticks_off()
+    return figure
+
+
+def _readme(name: str, sweep: Sweep, rows: Sequence[dict[str, str]], runs: Sequence[Run]) -> list[str]:
+    columns = dict(zip(("knn", "linear", "loss", "dep", "hsic_zz", "rank"), SUMMARY, strict=True))
+    digits = {"knn": 1, "linear": 1, "loss": 3, "dep": 3, "hsic_zz": 4, "rank": 1}
+    numbers = {column: by_value(rows, column) for column in columns}
+    table = [
+        [value, *(mean_deviation(numbers[column][value], digits[column]) for column in columns)]
+        for value in numbers["knn"]
+    ]
+    lines = [f"# Sweep `{name}`", "", f"`python -m experiments.ssl sweep {name}` made this."]
+    if runs:
+        summary = runs[0].summary
+        commits = " and ".join(sorted({run.summary["commit"] or "unknown" for run in runs}))
+        lines[-1] += (
+            f" {len(runs)} runs of {EPOCHS} epochs on {summary['num_train']:,} images of {summary['data']}, "
+            f"else as the quick preset, scored on held-out training images; "
+            f"{'one seed' if len(sweep.seeds) == 1 else f'{len(sweep.seeds)} seeds, mean ± standard deviation'}; "
+            f"commit {commits}."
+        )
+    if sweep.note:
+        lines += ["", sweep.note]
+    diverged = [f"{row['value']} (seed {row['seed']})" for row in rows if "knn" not in row]
+    if diverged:
+        lines += ["", f"The loss stopped being finite: {', '.join(diverged)}."]
+    lines += ["", markdown((sweep.axis, *SUMMARY), table), "", "![The sweep](figure.png)", ""]
+    return [*lines, "`table.csv` has every run; the effective rank is (tr Σ)²/‖Σ‖²_F of held-out unit projections."]

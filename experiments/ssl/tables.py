@@ -1,0 +1,146 @@
+"""What several runs say together: labels that tell them apart, and accuracies with their deviation over seeds."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.ssl.runs import Run
+
+ROWS = {"raw": "raw pixels", "untrained": "untrained encoder", "trained": "trained"}
+PROBES = {
+    "knn": "k-NN",
+    "knn_weighted_20": "weighted k-NN, k = 20",
+    "knn_weighted_200": "weighted k-NN, k = 200",
+    "linear": "linear",
+    "linear_sgd": "linear, SGD",
+}
+PLAIN = ("knn", "linear")  # what margins over the baselines are given for
+NOT_CHOICES = ("seed", "preset", "objective.name")
+Accuracies = dict[str, list[float]]
+
+
+def labels(runs: Sequence[Run]) -> dict[str, str]:
+    """A label for each run by its name, the same for all its seeds: the objective and what else differs.
+
+    That is the preset where there are several, or else each choice in which runs of one objective differ, such as
+    "ssl_hsic, gamma 1".
+    """
+    configs = {run.name: dict(_flat(json.loads((run.folder / "config.json").read_text()))) for run in runs}
+    several = len({config["preset"] for config in configs.values()}) > 1
+    base = {
+        name: f"{config['objective.name']}, {config['preset']}" if several else config["objective.name"]
+        for name, config in configs.items()
+    }
+    found = {}
+    for name, config in configs.items():
+        group = [configs[other] for other in configs if base[other] == base[name]]
+        keys = sorted({key for one in group for key in one} - set(NOT_CHOICES))
+        differing = [key for key in keys if len({json.dumps(one.get(key)) for one in group}) > 1]
+        parts = [f"{key.rsplit('.', 1)[-1].replace('_', ' ')} {_shown(config.get(key))}" for key in differing]
+        found[name] = ", ".join([base[name], *parts])
+    return found
+
+
+def table(runs: Sequence[Run]) -> list[list[str]]:
+    """A header, then rows (representation, split, an accuracy in per cent for each probe), ordered by accuracy."""
+    groups = _groups(runs)
+    present = {probe for accuracies in groups.values() for probe in accuracies}
+    probes = [probe for probe in PROBES if probe in present] + sorted(present - set(PROBES))
+    order = sorted(groups, key=lambda key: (key[1], np.mean([np.mean(groups[key][probe]) for probe in PLAIN])))
+    header = ["representation", "images", *(f"{_probe(probe)} %" for probe in probes)]
+    return [header, *([*key, *(mean_deviation(groups[key].get(probe, [])) for probe in probes)] for key in order)]
+
+
+def margins(runs: Sequence[Run]) -> list[str]:
+    """By how many points each objective is above the better of the two baselines, for each split, mean over seeds."""
+    means = {key: np.array([np.mean(one[probe]) for probe in PLAIN]) for key, one in _groups(runs).items()}
+    lines = []
+    for (label, split), accuracy in sorted(means.items()):
+        if label.startswith(tuple(ROWS.values())):
+            continue
+        data = label[label.rindex(" (") :]
+        baselines = [
+            one for (kind, of), one in means.items() if of == split and kind.endswith(data) and _baseline(kind)
+        ]
+        knn, linear = accuracy - np.max(baselines, axis=0)
+        lines.append(f"{label}, {split}: {knn:+.1f} points k-NN, {linear:+.1f} linear above the better baseline")
+    return lines
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def print_table(runs: Sequence[Run]) -> None:
+    """The table and the margins in plain text."""
+    header, *rows = table(runs)
+    print(markdown(header, rows))
+    print("\n".join(margins(runs)))
+
+
+def mean_deviation(values: Sequence[float], digits: int = 1) -> str:
+    """Mean ± standard deviation (of the sample, n − 1) where there are several values."""
+    if not len(values):
+        return "–"
+    if len(values) == 1:
+        return f"{values[0]:.{digits}f}"
+    return f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
+
+
+def _groups(runs: Sequence[Run]) -> dict[tuple[str, str], Accuracies]:
+    """Accuracies in per cent, one a seed, by (representation, split), then probe.
+
+    The baselines do not depend on the objective; raw pixels not on the seed either. Encoders of different presets that
+    have not been trained are different ones.
+    """
+    found: dict[tuple[str, str], dict[Any, dict[str, float]]] = defaultdict(dict)
+    names = labels(runs)
+    presets = {run.name: run.name.split("-", 1)[1].rsplit("-seed", 1)[0] for run in runs}
+    several = len(set(presets.values())) > 1
+    for run in runs:
+        summary = run.summary
+        seed = int(run.name.rsplit("-seed", 1)[1].split("-")[0])
+        for split, accuracies in summary["accuracy"].items():
+            for kind, accuracy in accuracies.items():
+                label = names[run.name] if kind == "trained" else ROWS[kind]
+                if several and kind != "trained":
+                    label += f", {presets[run.name]}"
+                once = 0 if kind == "raw" else seed
+                found[f"{label} ({summary['data']})", split][once] = {k: 100 * v for k, v in accuracy.items()}
+    return {
+        key: {probe: [one[probe] for one in seeds.values() if probe in one] for probe in _union(seeds.values())}
+        for key, seeds in found.items()
+    }
+
+
+def _probe(name: str) -> str:
+    """A probe as a table's header calls it; "linear_1%" is "linear from 1 % of the labels"."""
+    share = name.removeprefix("linear_").removesuffix("%")
+    return f"linear from {share} % of the labels," if name.endswith("%") else PROBES.get(name, name)
+
+
+def _union(dictionaries: Any) -> list[str]:
+    return list(dict.fromkeys(key for one in dictionaries for key in one))
+
+
+def _baseline(label: str) -> bool:
+    return label.startswith((ROWS["raw"], ROWS["untrained"]))
+
+
+def _flat(tables: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tables.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "by default"
+    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
