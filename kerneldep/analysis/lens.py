@@ -126,7 +126,7 @@ def lens(
         A `Lens`.
 
     Raises:
-        ValueError: M = 1 or B = 1, NaN or infinite values.
+        ValueError: M = 1 or B = 1, NaN or infinite values, an objective made for more views than M.
 
     Example:
         >>> views = jax.random.normal(jax.random.key(0), (2, 32, 8))
@@ -192,6 +192,10 @@ def self_supervised() -> dict[str, AbstractObjective]:
 
 def _loss(objective: AbstractObjective, views: Float[Array, "M B d"], key: Key[Array, ""]) -> tuple[Scalar, Any]:
     state_key, loss_key = jax.random.split(key)
+    if len(views) < objective.num_views:
+        raise ValueError(
+            f"views hold M = {len(views)} of each image: {type(objective).__name__}.num_views is {objective.num_views}."
+        )
     views = views[: objective.num_views]
     outputs = Outputs(views, views if objective.predictor else None, views if objective.target != "none" else None)
     loss, terms, _ = objective(outputs, objective.init(views.shape[-1], key=state_key), key=loss_key)

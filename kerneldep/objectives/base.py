@@ -1,13 +1,17 @@
 """What an objective is: a loss on the outputs of a network for several views of each image."""
 
 import abc
-from typing import Any, Literal
+import dataclasses
+import math
+import types
+from typing import Any, Literal, get_args
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree, Scalar
 
+from .. import _check
 from ..kernels.dot_product import normalise
 
 Target = Literal["none", "ema", "stop_gradient"]
@@ -39,13 +43,27 @@ class AbstractObjective(eqx.Module):
     """
 
     num_views: eqx.AbstractVar[int]
-    """M, the views of each image it is meant for."""
+    """M, the views of each image it is meant for, at least 2. Its loss is of the views it is given, were they more or
+    fewer, but for methods whose state or formula fixes M, which raise."""
 
     predictor: eqx.AbstractVar[bool]
     """Whether a predictor head is wanted."""
 
     target: eqx.AbstractVar[Target]
     """Where `Outputs.targets` come from: nowhere, an exponential moving average, or the network itself."""
+
+    def __check_init__(self) -> None:
+        """Numbers that are none, such as NaN, are refused here; each method checks its own for their range."""
+        for field in dataclasses.fields(self):
+            union = isinstance(field.type, types.UnionType)
+            kinds, value = get_args(field.type) if union else (field.type,), getattr(self, field.name)
+            name = f"{type(self).__name__}.{field.name}"
+            if value is None and types.NoneType in kinds:
+                continue
+            if int in kinds:
+                _check.as_count(value, name, 2 if field.name == "num_views" else 1)
+            elif float in kinds:
+                _check.as_number(value, name, math.isfinite, "a finite number")
 
     @abc.abstractmethod
     def init(self, dim: int, *, key: Key[Array, ""] | None = None) -> PyTree:

@@ -11,7 +11,11 @@ def standardise(x: Float[Array, "n d"], epsilon: float = 0.0) -> Float[Array, "n
     At ε = 0 a constant column gives 0 with derivative 0.
     """
     x = centre_columns(x)
-    variance = (x**2).mean(0, keepdims=True) + epsilon
+    # Scaled by the largest entry first, so that the square neither overflows nor vanishes.
+    largest = jnp.maximum(jax.lax.stop_gradient(jnp.abs(x).max(0, keepdims=True)), epsilon**0.5)
+    scale = jnp.where(largest > 0, largest, 1)
+    x = x / scale
+    variance = (x**2).mean(0, keepdims=True) + (epsilon**0.5 / scale) ** 2
     return x * jnp.where(variance > 0, jax.lax.rsqrt(jnp.where(variance > 0, variance, 1)), 0)
 
 

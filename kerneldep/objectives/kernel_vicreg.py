@@ -115,7 +115,7 @@ class KernelVICReg(AbstractObjective):
         normalised: bool = True,
         num_views: int = 2,
     ) -> None:
-        if min(invariance, variance, covariance) < 0:
+        if not min(invariance, variance, covariance) >= 0:
             raise ValueError(
                 f"KernelVICReg's weights are {invariance} (invariance), {variance} (variance) and {covariance} "
                 "(covariance): none can be negative."

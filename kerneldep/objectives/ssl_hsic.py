@@ -67,9 +67,9 @@ def ssl_hsic_terms(
 
 
 def safe_root(squared: Scalar) -> Scalar:
-    """√max(h, 0), with derivative 0 where h is not above rounding."""
+    """√max(h, 0), with derivative 0 where h is not above rounding; NaN stays NaN."""
     above = squared > jnp.finfo(squared.dtype).eps ** 2
-    return jnp.where(above, jnp.sqrt(jnp.where(above, squared, 1)), 0)
+    return jnp.where(above, jnp.sqrt(jnp.where(above, squared, 1)), 0 * squared)
 
 
 class SSLHSIC(AbstractObjective):
