@@ -28,6 +28,7 @@ NAMES = (
     "estimators",
     "byol_neighbourhood",
     "byol_dependence",
+    "correlations",
     "regulariser",
     "one_lens",
     "witnesses",
@@ -83,6 +84,7 @@ TOLERANCES = {
     "batch_bias": TRAINED,
     "byol_neighbourhood": TRAINED,
     "byol_dependence": TRAINED,
+    "correlations": TRAINED,
     "mi_staircase": 0.1,
     "one_lens": TRAINED,
 }

@@ -138,7 +138,7 @@ def lens(
     checked = guard.on(_check.as_views(views, "views", guard))
     kernel = Cosine() if kernel is None else kernel
     check_parameters(kernel, "kernel", guard)
-    chosen = self_supervised() if objectives is None else dict(objectives)
+    chosen = _chosen(objectives)
     key = _check.random_key(key, "lens")
     return Lens(
         diagnostics(checked, kernel=kernel),
@@ -163,14 +163,24 @@ def gradient_cosines(
 
     Returns:
         The names, and the cosines in their order; 0 where a gradient is 0.
+
+    Raises:
+        ValueError: no objective, no parameter to train, or an objective made for more views than M.
     """
-    chosen = self_supervised() if objectives is None else dict(objectives)
+    chosen = _chosen(objectives)
     trained, fixed = eqx.partition(parameters, eqx.is_inexact_array)
+    if not chosen or not jax.tree.leaves(trained):
+        raise ValueError(
+            f"{'parameters' if chosen else 'objectives'} holds none: at least one objective and one floating-point "
+            "array to train are needed."
+        )
     key = _check.random_key(key, "gradient_cosines")
 
     @eqx.filter_jit
     def cosines(chosen: Any, trained: Any, fixed: Any, key: Key[Array, ""]) -> Float[Array, "k k"]:
         views, pull = jax.vjp(lambda one: represent(eqx.combine(one, fixed)), trained)
+        if views.ndim != 3:
+            raise ValueError(f"represent returns shape {views.shape}: views [M, B, d] are needed.")
         pulled = []
         for number, objective in enumerate(chosen):
             slope = jax.grad(lambda z, o=objective, n=number: _loss(o, z, jax.random.fold_in(key, n))[0])(views)
@@ -188,6 +198,14 @@ def self_supervised() -> dict[str, AbstractObjective]:
     """All objectives that need no labels, by name, with their defaults."""
     made = {name: get_objective(name) for name in objective_names()}
     return {name: objective for name, objective in made.items() if not isinstance(objective, HSICBottleneck)}
+
+
+def _chosen(objectives: Objectives | None) -> dict[str, AbstractObjective]:
+    if objectives is None:
+        return self_supervised()
+    if not (isinstance(objectives, Mapping) and all(isinstance(o, AbstractObjective) for o in objectives.values())):
+        raise ValueError(f"objectives is {objectives!r}: a mapping from names to objectives is needed.")
+    return dict(objectives)
 
 
 def _loss(objective: AbstractObjective, views: Float[Array, "M B d"], key: Key[Array, ""]) -> tuple[Scalar, Any]:
@@ -233,10 +251,9 @@ def _through(
 
 def _fit(basis: Float[Array, "2 n"], target: Float[Array, " n"]) -> tuple[Scalar, Scalar]:
     """R² of the least-squares fit of a target by two directions, and the ratio of their coefficients."""
-    lengths = jnp.linalg.norm(basis, axis=1)
-    scaled = basis / jnp.where(lengths > 0, lengths, 1)[:, None]
-    size = jnp.linalg.norm(target)
-    goal = target / jnp.where(size > 0, size, 1)
+    # Lengths from unit vectors: squares of the gradients of very long or short features leave float32's range.
+    scaled, goal = normalise(basis), normalise(target)
+    lengths = (basis * scaled).sum(1)
     gram = jnp.matmul(scaled, scaled.T, precision=jax.lax.Precision.HIGHEST)
     along = jnp.matmul(scaled, goal, precision=jax.lax.Precision.HIGHEST)
     determinant = gram[0, 0] * gram[1, 1] - gram[0, 1] ** 2

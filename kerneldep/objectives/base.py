@@ -22,7 +22,8 @@ class Outputs(eqx.Module):
 
     Attributes:
         projections: of the online network.
-        predictions: of its predictor head, if the objective asks for one.
+        predictions: of its predictor head, if the objective asks for one. Where there are some, losses take them
+            instead of projections; where there are none, projections: an identity predictor.
         targets: projections of the target network, if the objective asks for one; no gradient flows into them.
         inputs: the views themselves, flattened; only the supervised HSIC bottleneck looks at them.
         labels: the images' classes; likewise.

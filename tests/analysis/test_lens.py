@@ -113,3 +113,28 @@ def test_bad_input_is_named(unhooked):
         lens(np.ones((1, 8, 3)), key=jax.random.key(0))
     with pytest.raises(ValueError, match="lens"):
         lens(np.ones((2, 8, 3)), key=None)
+    views, key = jnp.full((2, 16, 4), 0.5), jax.random.key(0)
+    with pytest.raises(ValueError, match=r"InfoNCE\.num_views is 3"):
+        lens(views, {"infonce": InfoNCE(num_views=3)}, key=key)
+    with pytest.raises(ValueError, match="mapping"):
+        lens(views, ["infonce"], key=key)
+    for represent, parameters, chosen, named in (
+        (lambda z: z, views, {}, "objectives"),
+        (lambda z: 1.0 * z, views.astype(int), {"infonce": InfoNCE()}, "parameters"),
+        (lambda z: z[0], views, {"infonce": InfoNCE()}, "represent"),
+    ):
+        with pytest.raises(ValueError, match=named):
+            gradient_cosines(represent, parameters, chosen, key=key)
+
+
+def test_fit_does_not_depend_on_the_scale_of_features():
+    views = unit_views(6, 2, 16, 4).astype(np.float32)
+    one, small, large = (
+        lens(views * np.float32(scale), {"ssl_hsic": SSLHSIC(), "infonce": InfoNCE()}, key=jax.random.key(0)).objectives
+        for scale in (1, 1e-20, 1e20)
+    )
+    for name, seen in one.items():
+        assert 0 < float(seen.explained) < 1
+        for other in (small[name], large[name]):
+            assert float(other.explained) == pytest.approx(float(seen.explained), rel=1e-4)
+            assert float(other.gamma) == pytest.approx(float(seen.gamma), rel=1e-3)

@@ -64,6 +64,8 @@ def test_standardised_columns_have_unit_variance_and_constant_ones_are_zero(x64)
     slope = jax.grad(lambda x: (standardise(x) ** 3).sum())(jnp.asarray(x))
     assert not slope[:, 2].any()
     assert jnp.isfinite(slope).all()
+    far = standardise(jnp.asarray(x[:, :2] * [2.0**-700, 2.0**700]))  # squares that no float holds
+    np.testing.assert_allclose(far, found[:, :2], rtol=1e-9)
 
 
 def test_barlow_twins_at_unit_weight_is_dependence_and_self_dependence_across_views(x64):
@@ -243,6 +245,8 @@ def test_cdssl_shuffled_features_are_as_dependent_as_chance(x64):
         (lambda: VICReg(convention="theirs"), "convention"),
         (lambda: WMSE(whitening="zca"), "whitening"),
         (lambda: WMSE(size=1), "size"),
+        (lambda: WMSE(size=2.5), "size"),
+        (lambda: VICReg(variance=float("nan")), "VICReg.variance is nan"),
         (lambda: WMSE(epsilon=0.0), "epsilon"),
         (lambda: WMSE(size=3)(Outputs(jnp.ones((2, 4, 3))), None, key=jax.random.key(0)), "multiple of size"),
         (lambda: WMSE(size=2)(Outputs(jnp.ones((2, 4, 3))), None), "key is missing"),

@@ -145,6 +145,10 @@ def test_scaled_kernel_scales_the_loss(x64):
     ("make", "message"),
     [
         (lambda: SSLHSIC(-1.0), "gamma"),
+        (lambda: SSLHSIC(float("nan")), "gamma"),
+        (lambda: SSLHSIC(num_images=0), "num_images"),
+        (lambda: SSLHSIC(delta_l=float("inf")), "delta_l"),
+        (lambda: SSLHSIC(num_views=1), "num_views"),
         (lambda: SSLHSIC(num_features=6), "num_features"),
         (lambda: SSLHSIC(target="both"), "target"),
         (lambda: SSLHSIC(estimate="best"), "estimate"),

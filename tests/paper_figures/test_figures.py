@@ -54,7 +54,9 @@ def test_a_bad_number_changes_the_verdict(name):
         "estimators": "mean",
         "byol_neighbourhood": "own",
         "byol_dependence": "dep",
+        "correlations": "dep",
         "regulariser": "loss",
+        "one_lens": "value",
         "witnesses": "witness_correlation",
     }[name]
     table[column] *= 3
