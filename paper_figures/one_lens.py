@@ -144,6 +144,6 @@ def caption(table: pd.DataFrame) -> Caption:
         "Did not hold: dep = 1 − ℓ/2 − ‖E Z‖² fails, so the numbers are not of one representation."
         if error > 1e-6
         else f"The reading fits {NAMES.get(str(nearest), nearest)} best and no loss wholly, SSL-HSIC with its own "
-        "nonlinear kernel included: dependence is what they share, and what is left over is each one's own regulariser (SDMI "
-        f"moves one view a step: half its slope).{unexplained}",
+        "nonlinear kernel included: dependence is what they share, and what is left over is each one's own "
+        "regulariser (SDMI moves one view a step: half its slope)." + unexplained,
     )
