@@ -13,7 +13,7 @@
 # %% [markdown]
 # # One lens, many losses
 #
-# **Question.** Two dozen self-supervised losses look nothing alike: a softmax, a cross-correlation matrix, a log-determinant,
+# **Question.** Self-supervised losses look nothing alike: a softmax, a cross-correlation matrix, a log-determinant,
 # characteristic functions. Is each of them *dependence on the image's identity, minus a regulariser*? Which, how nearly, and do they
 # pull a representation the same way?
 
@@ -157,10 +157,11 @@ print(one_lens.caption(table).found)
 objectives = table[table.part == "objective"].pivot(
     index="first", columns="encoder", values=["value", "explained", "gamma"]
 )
+objectives.index.name = None
 objectives.rename(columns={"value": "loss", "explained": "R²", "gamma": "γ"}).round(3)
 
 # %% [markdown]
-# Read the middle column. BYOL and SimSiam have $\gamma$ near 0: there is no regulariser in their losses. InfoNCE and its relatives pull
+# Read the weights. BYOL and SimSiam have $\gamma$ near 0: there is no regulariser in their losses. InfoNCE and its relatives pull
 # like SSL-HSIC with the cosine kernel and $\gamma$ about 1; CDSSL, which *maximises* self-dependence, has a negative weight. What whitens
 # (W-MSE, Gaussian MI) reweighs every direction, and LeJEPA sets a scale that unit vectors do not have: of these the lens says nothing.
 #
@@ -168,10 +169,11 @@ objectives.rename(columns={"value": "loss", "explained": "R²", "gamma": "γ"}).
 
 # %%
 diagnostic_table = table[table.part == "diagnostic"].pivot(index="first", columns="encoder", values="value")
+diagnostic_table.index.name = None
 diagnostic_table.loc[list(dict.fromkeys(table[table.part == "diagnostic"]["first"]))].round(4)
 
 # %% [markdown]
-# Losses of different methods are in different units: compare rows, never columns of losses.
+# Losses of different methods are in different units: compare losses along a row, never down a column.
 #
 # ## Gradients to an encoder
 #

@@ -71,9 +71,9 @@ class AlignmentUniformity(AbstractObjective):
         num_views: M.
     """
 
-    exponent: float = eqx.field(static=True, default=2.0)
-    sharpness: float = eqx.field(static=True, default=2.0)
-    weight: float = eqx.field(static=True, default=1.0)
+    exponent: float = eqx.field(static=True, converter=float, default=2.0)
+    sharpness: float = eqx.field(static=True, converter=float, default=2.0)
+    weight: float = eqx.field(static=True, converter=float, default=1.0)
     num_views: int = eqx.field(static=True, default=2)
     predictor: bool = eqx.field(static=True, default=False)
     target: Literal["none"] = eqx.field(static=True, default="none")

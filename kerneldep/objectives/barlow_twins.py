@@ -55,8 +55,8 @@ class BarlowTwins(AbstractObjective):
         num_views: M.
     """
 
-    off_diagonal: float = eqx.field(static=True, default=5e-3)
-    epsilon: float = eqx.field(static=True, default=1e-5)
+    off_diagonal: float = eqx.field(static=True, converter=float, default=5e-3)
+    epsilon: float = eqx.field(static=True, converter=float, default=1e-5)
     num_views: int = eqx.field(static=True, default=2)
     predictor: bool = eqx.field(static=True, default=False)
     target: Literal["none"] = eqx.field(static=True, default="none")

@@ -78,9 +78,9 @@ class CorInfoMax(AbstractObjective):
         num_views: M.
     """
 
-    alpha: float = eqx.field(static=True, default=250.0)
-    forgetting: float = eqx.field(static=True, default=0.01)
-    epsilon: float = eqx.field(static=True, default=1e-8)
+    alpha: float = eqx.field(static=True, converter=float, default=250.0)
+    forgetting: float = eqx.field(static=True, converter=float, default=0.01)
+    epsilon: float = eqx.field(static=True, converter=float, default=1e-8)
     num_views: int = eqx.field(static=True, default=2)
     predictor: bool = eqx.field(static=True, default=False)
     target: Literal["none"] = eqx.field(static=True, default="none")

@@ -50,7 +50,7 @@ class DCL(AbstractObjective):
         num_views: M.
     """
 
-    temperature: float = eqx.field(static=True, default=0.1)
+    temperature: float = eqx.field(static=True, converter=float, default=0.1)
     num_views: int = eqx.field(static=True, default=2)
     predictor: bool = eqx.field(static=True, default=False)
     target: Literal["none"] = eqx.field(static=True, default="none")

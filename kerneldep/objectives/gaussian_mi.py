@@ -60,7 +60,7 @@ class GaussianMI(AbstractObjective):
         num_views: M.
     """
 
-    epsilon: float = eqx.field(static=True, default=1e-4)
+    epsilon: float = eqx.field(static=True, converter=float, default=1e-4)
     num_views: int = eqx.field(static=True, default=2)
     predictor: bool = eqx.field(static=True, default=False)
     target: Literal["none"] = eqx.field(static=True, default="none")

@@ -103,11 +103,11 @@ class HSICBottleneck(AbstractObjective):
         ValueError: when called, without `outputs.inputs` or `outputs.labels`.
     """
 
-    beta: float = eqx.field(static=True, default=50.0)
+    beta: float = eqx.field(static=True, converter=float, default=50.0)
     measure: Measure = eqx.field(static=True, default="nhsic")
-    sigma: float = eqx.field(static=True, default=5.0)
+    sigma: float = eqx.field(static=True, converter=float, default=5.0)
     num_classes: int = eqx.field(static=True, default=10)
-    ridge: float = eqx.field(static=True, default=1e-5)
+    ridge: float = eqx.field(static=True, converter=float, default=1e-5)
     num_views: int = eqx.field(static=True, default=2)
     predictor: bool = eqx.field(static=True, default=False)
     target: Literal["none"] = eqx.field(static=True, default="none")

@@ -62,7 +62,7 @@ class InfoNCE(AbstractObjective):
         num_views: M.
     """
 
-    temperature: float = eqx.field(static=True, default=0.2)
+    temperature: float = eqx.field(static=True, converter=float, default=0.2)
     denominator: Denominator = eqx.field(static=True, default="nt_xent")
     num_views: int = eqx.field(static=True, default=2)
     predictor: bool = eqx.field(static=True, default=False)

@@ -54,7 +54,7 @@ class JMI(AbstractObjective):
         num_views: M.
     """
 
-    temperature: float = eqx.field(static=True, default=0.2)
+    temperature: float = eqx.field(static=True, converter=float, default=0.2)
     critic: AbstractCritic | None = None
     num_views: int = eqx.field(static=True, default=2)
     predictor: bool = eqx.field(static=True, default=False)

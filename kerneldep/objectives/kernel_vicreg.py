@@ -93,11 +93,11 @@ class KernelVICReg(AbstractObjective):
     """
 
     kernel: AbstractKernel
-    invariance: float = eqx.field(static=True)
-    variance: float = eqx.field(static=True)
-    covariance: float = eqx.field(static=True)
-    deviation: float = eqx.field(static=True)
-    epsilon: float = eqx.field(static=True)
+    invariance: float = eqx.field(static=True, converter=float)
+    variance: float = eqx.field(static=True, converter=float)
+    covariance: float = eqx.field(static=True, converter=float)
+    deviation: float = eqx.field(static=True, converter=float)
+    epsilon: float = eqx.field(static=True, converter=float)
     normalised: bool = eqx.field(static=True)
     num_views: int = eqx.field(static=True)
     predictor: bool = eqx.field(static=True, default=False)

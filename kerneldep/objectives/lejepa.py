@@ -99,10 +99,10 @@ class LeJEPA(AbstractObjective):
         num_views: M.
     """
 
-    weight: float = eqx.field(static=True, default=0.02)
+    weight: float = eqx.field(static=True, converter=float, default=0.02)
     num_slices: int = eqx.field(static=True, default=256)
     num_knots: int = eqx.field(static=True, default=17)
-    limit: float = eqx.field(static=True, default=3.0)
+    limit: float = eqx.field(static=True, converter=float, default=3.0)
     num_views: int = eqx.field(static=True, default=2)
     predictor: bool = eqx.field(static=True, default=False)
     target: Literal["none"] = eqx.field(static=True, default="none")

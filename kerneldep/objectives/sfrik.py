@@ -76,7 +76,7 @@ class SFRIK(AbstractObjective):
         num_views: M.
     """
 
-    weight: float = eqx.field(static=True, default=4000 / 8192)
+    weight: float = eqx.field(static=True, converter=float, default=4000 / 8192)
     coefficients: tuple[float, ...] = eqx.field(static=True, default=(1.0, 40.0, 40.0))
     num_views: int = eqx.field(static=True, default=2)
     predictor: bool = eqx.field(static=True, default=False)

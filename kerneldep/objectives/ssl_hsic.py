@@ -105,7 +105,7 @@ class SSLHSIC(AbstractObjective):
         num_views: M.
     """
 
-    gamma: float = eqx.field(static=True)
+    gamma: float = eqx.field(static=True, converter=float)
     kernel: AbstractKernel
     log_scale: Float[Array, ""] | None
     estimate: Estimate = eqx.field(static=True)
@@ -113,7 +113,7 @@ class SSLHSIC(AbstractObjective):
     quasi: bool = eqx.field(static=True)
     target: Target = eqx.field(static=True)
     num_images: int | None = eqx.field(static=True)
-    delta_l: float = eqx.field(static=True)
+    delta_l: float = eqx.field(static=True, converter=float)
     num_views: int = eqx.field(static=True)
 
     def __init__(

@@ -74,12 +74,12 @@ class VICReg(AbstractObjective):
         num_views: M.
     """
 
-    invariance: float = eqx.field(static=True, default=25.0)
-    variance: float = eqx.field(static=True, default=25.0)
-    covariance: float = eqx.field(static=True, default=1.0)
+    invariance: float = eqx.field(static=True, converter=float, default=25.0)
+    variance: float = eqx.field(static=True, converter=float, default=25.0)
+    covariance: float = eqx.field(static=True, converter=float, default=1.0)
     convention: Convention = eqx.field(static=True, default="official")
-    deviation: float = eqx.field(static=True, default=1.0)
-    epsilon: float = eqx.field(static=True, default=1e-4)
+    deviation: float = eqx.field(static=True, converter=float, default=1.0)
+    epsilon: float = eqx.field(static=True, converter=float, default=1e-4)
     num_views: int = eqx.field(static=True, default=2)
     predictor: bool = eqx.field(static=True, default=False)
     target: Literal["none"] = eqx.field(static=True, default="none")

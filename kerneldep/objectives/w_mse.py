@@ -115,7 +115,7 @@ class WMSE(AbstractObjective):
     normalised: bool = eqx.field(static=True, default=True)
     whitening: Whitening = eqx.field(static=True, default="apart")
     size: int | None = eqx.field(static=True, default=None)
-    epsilon: float = eqx.field(static=True, default=1e-6)
+    epsilon: float = eqx.field(static=True, converter=float, default=1e-6)
     num_views: int = eqx.field(static=True, default=2)
     predictor: bool = eqx.field(static=True, default=False)
     target: Literal["none"] = eqx.field(static=True, default="none")

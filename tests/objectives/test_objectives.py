@@ -137,7 +137,8 @@ def test_every_name_makes_its_objective_and_every_objective_has_a_case():
     ],
 )
 def test_on_eight_devices_as_on_one(arguments, number):
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     program = [sys.executable, "-m", "tests.objectives.on_devices", *arguments]
     done = subprocess.run(program, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
