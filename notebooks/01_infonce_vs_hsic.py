@@ -106,7 +106,9 @@ print(infonce_vs_hsic.caption(sweep).found)
 
 # %% [markdown]
 # Below $\tau \approx 0.3$ the dashed line leaves the solid one: there InfoNCE's regulariser is *not* half a variance, but
-# it still lies in the grey band, and it still is a penalty on how unevenly similarity is spread.
+# it still lies in the grey band, and it still is a penalty on how unevenly similarity is spread. On the left, a toy population: many
+# images about one point, few about another. There mean similarities differ, so that $\mathbb E\,\mathrm{Var}$ exceeds $\mathrm{HSIC}(Z,Z)$
+# and the dotted line leaves the band's lower edge. The encoders keep their features centred, and it does not.
 #
 # ## Temperature is the weight of the regulariser
 #
@@ -126,6 +128,34 @@ for temperature in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0):
     rows.append((temperature, exact, expansion, abs(exact - expansion), limit))
 temperature_table = pd.DataFrame(rows, columns=["τ", "τ·InfoNCE", "−dep + E Var/2τ", "error", "at most"]).set_index("τ")
 temperature_table
+
+# %% [markdown]
+# That is a statement about *values*. Whether a temperature and a $\gamma$ pull a representation the same way is one about
+# gradients, and there it ends at $\tau \approx 1$: see `temperature_gamma` in the gallery, and
+# [notebook 08](08_one_lens_many_losses.ipynb) for both terms together.
+#
+# ## What InfoNCE can show at all
+#
+# With $K - 1$ negatives, $\log K - L_K$ is at most $\log K$. Unit vectors at temperature $\tau$ cannot even reach that:
+# the best there is, one positive at cosine 1 and all negatives at the corners of a regular simplex, gives
+#
+# $$\log K - \log\big(1 + (K - 1)\,e^{-K/((K-1)\tau)}\big).$$
+#
+# A simplex needs $d \ge K - 1$ dimensions. With fewer no number of negatives helps (kerneldep's bound):
+
+# %%
+temperatures = np.array([0.1, 0.2, 0.5])
+ceiling_table = pd.DataFrame(
+    {
+        f"{K:,} candidates, {'enough dimensions' if dim is None else f'd = {dim}'}": np.asarray(
+            kd.analysis.reachable_infonce(K, temperatures, dim)
+        )
+        for K, dim in ((64, None), (1024, None), (65_536, None), (65_536, 128))
+    },
+    index=pd.Index(temperatures, name="τ"),
+)
+print(f"log K: {np.log(64):.2f}, {np.log(1024):.2f}, {np.log(65_536):.2f} nats")
+ceiling_table.round(2)
 
 # %% [markdown]
 # ## Estimating dep from a batch
@@ -170,8 +200,12 @@ assert ((sweep.infonce + sweep.dependence - sweep.gap).abs() < 1e-12).all()  # t
 assert (sweep.mean_variance >= sweep.self_dependence).all()
 assert ((sweep.lower_variance <= sweep.gap * (1 + 1e-9)) & (sweep.gap <= upper * (1 + 1e-9))).all()  # the sandwich
 share = 0.5 * sweep.mean_variance / sweep.gap
-assert (share[sweep.temperature >= 1] - 1).abs().max() < 0.1  # the expansion, where it holds
+toy = sweep.encoder == infonce_vs_hsic.TOY
+assert (share[(sweep.temperature >= 1) & ~toy] - 1).abs().max() < 0.1  # the expansion, where it holds
+assert (sweep.mean_variance / sweep.self_dependence)[toy].min() > 1.4  # mean similarities differ in the toy population
 assert (temperature_table.error <= temperature_table["at most"]).all()  # which falls like 1/τ²
+assert np.allclose(ceiling_table["1,024 candidates, enough dimensions"], [6.89, 4.87, 2.00], atol=5e-3)
+assert np.isclose(ceiling_table["65,536 candidates, d = 128"][0.2], 4.90, atol=5e-3)
 assert np.isclose(float(uniform.mean_variance), float(uniform.self_dependence))
 if not FAST:
     assert identity_table.dep["SSL-HSIC"] > identity_table.dep["untrained"]
