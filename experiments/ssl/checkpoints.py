@@ -111,7 +111,7 @@ class Checkpoints:
         try:
             arrays, rest = eqx.partition(like, eqx.is_array)
             state = eqx.combine(eqx.tree_deserialise_leaves(io.BytesIO(parts[0]), arrays), rest)
-        except Exception as error:
+        except (RuntimeError, ValueError, TypeError, EOFError) as error:
             raise ValueError(
                 f"{path} holds a state of another structure, written by another version: {error}"
             ) from error

@@ -4,14 +4,14 @@ The quantities are those by which the objectives are compared, the same for all 
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from jaxtyping import Array, Float
 
 from experiments.ssl.config import Config
 from experiments.ssl.features import Split, draw_views, frozen, represent_views
 from experiments.ssl.models import Network
-from kerneldep.analysis import infonce_hsic, knn_accuracy, spectrum
+from kerneldep.analysis import diagnostics, infonce_hsic, knn_accuracy
 from kerneldep.analysis.probes import fit_linear_probe
 
 NUM_VIEWS, NUM_IMAGES = 2, 256
@@ -27,7 +27,7 @@ class HasNetwork(Protocol):
 
 
 def representation_diagnostics(views: Float[Array, "M B d"]) -> dict[str, float]:
-    """Dependence, regularisers and losses of unit-norm representations, by name.
+    """Dependence, regularisers and losses of unit-norm representations, by name: `kerneldep.analysis.diagnostics`.
 
     With the cosine kernel: "dep" = E_pos k − E k, "hsic_zz" = HSIC(Z, Z), "expected_variance" = E Var k,
     "mean_norm_squared" = ‖E Z‖² and "byol_distance" = 2(1 − E_pos k), so dep = 1 − byol_distance/2 − ‖E Z‖². E_pos is
@@ -36,25 +36,23 @@ def representation_diagnostics(views: Float[Array, "M B d"]) -> dict[str, float]
     "participation_ratio". With the kernel cos/τ, for each τ of `TEMPERATURES`: "infonce_τ" with the population
     denominator, "gap_τ" = InfoNCE + dep and "half_variance_τ" = ½E Var, its expansion.
     """
-    shape = spectrum(views)
-    found: dict[str, Any] = {}
+    one = diagnostics(views)
+    found = {
+        "dep": one.dependence,
+        "hsic_zz": one.self_dependence,
+        "expected_variance": one.mean_variance,
+        "mean_norm_squared": one.squared_mean,
+        "byol_distance": one.alignment,
+        "uniformity": one.uniformity,
+        "effective_rank": one.effective_rank,
+        "participation_ratio": one.participation_ratio,
+    }
     for temperature in TEMPERATURES:
-        one = infonce_hsic(views, temperature, estimate="sample")
-        if not found:
-            found = {
-                "dep": one.dependence * temperature,
-                "hsic_zz": one.self_dependence * temperature**2,
-                "expected_variance": one.mean_variance * temperature**2,
-                "mean_norm_squared": (views.mean((0, 1)) ** 2).sum(),
-                "byol_distance": shape.alignment,
-                "uniformity": shape.uniformity,
-                "effective_rank": shape.effective_rank,
-                "participation_ratio": shape.participation_ratio,
-            }
+        infonce = infonce_hsic(views, temperature, estimate="sample")
         found |= {
-            f"infonce_{temperature:g}": one.infonce,
-            f"gap_{temperature:g}": one.gap,
-            f"half_variance_{temperature:g}": one.half_variance,
+            f"infonce_{temperature:g}": infonce.infonce,
+            f"gap_{temperature:g}": infonce.gap,
+            f"half_variance_{temperature:g}": infonce.half_variance,
         }
     return {name: float(value) for name, value in found.items()}
 

@@ -1,6 +1,6 @@
 """Self-supervised losses under one interface, one file a method.
 
-- `base`: `AbstractObjective` and `Outputs`; views are [M, B, d] everywhere. `names`: `get_objective` by name.
+- `base`: `AbstractObjective`, `AbstractStatelessObjective` and `Outputs`; views are [M, B, d] everywhere. `names`: `get_objective` by name.
 - `ssl_hsic`: `SSLHSIC`. `infonce`: `InfoNCE`.
 - Other contrasts: `dcl`: `DCL`. `spectral_contrastive`: `SpectralContrastive`. `alignment_uniformity`:
   `AlignmentUniformity`.
@@ -17,7 +17,7 @@ Beneath each class is a plain function of views, `<method>_terms`.
 
 from .alignment_uniformity import AlignmentUniformity, alignment_uniformity_terms
 from .barlow_twins import BarlowTwins, barlow_twins_terms
-from .base import AbstractObjective, Outputs
+from .base import AbstractObjective, AbstractStatelessObjective, Outputs
 from .byol import BYOL, byol_terms
 from .cdssl import CDSSL, CDSSLTerms, cdssl_terms
 from .corinfomax import CorInfoMax, corinfomax_terms
@@ -39,6 +39,7 @@ from .w_mse import WMSE, w_mse_terms
 
 __all__ = [
     "AbstractObjective",
+    "AbstractStatelessObjective",
     "AlignmentUniformity",
     "BYOL",
     "BarlowTwins",

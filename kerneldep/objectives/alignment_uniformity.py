@@ -7,11 +7,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, PyTree, Scalar
+from jaxtyping import Array, Float, Int, Key, Scalar
 
 from ..dependence.tiled import map_rows
 from ..kernels import Linear
-from .base import AbstractObjective, Outputs, nothing_trainable, unit_views
+from .base import AbstractStatelessObjective, Outputs, unit_views
 from .positives import positive_product
 
 
@@ -49,7 +49,7 @@ def alignment_uniformity_terms(
     return alignment, jax.lax.map(log_mean, views).mean()
 
 
-class AlignmentUniformity(AbstractObjective):
+class AlignmentUniformity(AbstractStatelessObjective):
     """L = E_pos‖z − z⁺‖^α + λ·log E e^{−t‖z − z′‖²}, with Z the L2-normalised outputs (Wang and Isola 2020).
 
     E_pos is over pairs of different views of one image; the second mean over pairs of different images within one view,
@@ -84,13 +84,6 @@ class AlignmentUniformity(AbstractObjective):
                 raise ValueError(f"AlignmentUniformity.{name} is {getattr(self, name)}: it must be positive.")
         if not self.weight >= 0:
             raise ValueError(f"AlignmentUniformity.weight is {self.weight}: it cannot be negative.")
-
-    def init(self, dim: int, *, key: Key[Array, ""] | None = None) -> None:
-        """No state."""
-
-    def trainable(self) -> PyTree[bool]:
-        """Nothing."""
-        return nothing_trainable(self)
 
     def __call__(
         self, outputs: Outputs, state: None, *, key: Key[Array, ""] | None = None

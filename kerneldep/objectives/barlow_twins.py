@@ -5,9 +5,9 @@ from typing import Literal
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, PyTree, Scalar
+from jaxtyping import Array, Float, Key, Scalar
 
-from .base import AbstractObjective, Outputs, nothing_trainable, online_views
+from .base import AbstractStatelessObjective, Outputs, online_views
 from .correlation import squares, standardise
 
 
@@ -30,7 +30,7 @@ def barlow_twins_terms(views: Float[Array, "M B d"], epsilon: float = 1e-5) -> t
     return jnp.stack(on).mean(), jnp.stack(off).mean()
 
 
-class BarlowTwins(AbstractObjective):
+class BarlowTwins(AbstractStatelessObjective):
     """L = Σ_i(1 − C_ii)² + λ Σ_{i≠j} C²_ij, C the cross-correlation of two views (Zbontar et al. 2021).
 
     C_ij = (1/B) Σ_b ẑ_bi ẑ′_bj, with each coordinate of a view standardised over the batch: less its mean, divided by
@@ -67,13 +67,6 @@ class BarlowTwins(AbstractObjective):
                 f"BarlowTwins.off_diagonal is {self.off_diagonal} and epsilon is {self.epsilon}: neither can be "
                 "negative."
             )
-
-    def init(self, dim: int, *, key: Key[Array, ""] | None = None) -> None:
-        """No state."""
-
-    def trainable(self) -> PyTree[bool]:
-        """Nothing."""
-        return nothing_trainable(self)
 
     def __call__(
         self, outputs: Outputs, state: None, *, key: Key[Array, ""] | None = None

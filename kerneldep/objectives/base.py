@@ -81,6 +81,17 @@ class AbstractObjective(eqx.Module):
         """The loss, named terms to log, and the new state."""
 
 
+class AbstractStatelessObjective(AbstractObjective):
+    """An objective without a state and with nothing of its own to train."""
+
+    def init(self, dim: int, *, key: Key[Array, ""] | None = None) -> None:
+        """No state."""
+
+    def trainable(self) -> PyTree[bool]:
+        """Nothing."""
+        return nothing_trainable(self)
+
+
 def nothing_trainable(objective: AbstractObjective) -> Any:
     """The filter of an objective that has no parameters to train."""
     return jax.tree.map(lambda _: False, objective)

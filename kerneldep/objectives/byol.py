@@ -4,10 +4,10 @@ from typing import Literal
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Float, Key, PyTree, Scalar
+from jaxtyping import Array, Float, Key, Scalar
 
 from ..kernels.dot_product import normalise
-from .base import AbstractObjective, Outputs, nothing_trainable, online_views, target_views
+from .base import AbstractStatelessObjective, Outputs, online_views, target_views
 from .positives import positive_product
 
 
@@ -23,7 +23,7 @@ def byol_terms(predictions: Float[Array, "M B d"], targets: Float[Array, "M B d"
     return positive_product(q, z), q.mean((0, 1)) @ z.mean((0, 1))
 
 
-class BYOL(AbstractObjective):
+class BYOL(AbstractStatelessObjective):
     """L = E_pos‖q/‖q‖ − z′/‖z′‖‖² = 2 − 2 E_pos cos(q, z′), gradient stopped in z′ (Grill et al. 2020).
 
     q is the online network's prediction of one view, z′ the target network's projection of another view of the image.
@@ -45,13 +45,6 @@ class BYOL(AbstractObjective):
     num_views: int = eqx.field(static=True, default=2)
     predictor: bool = eqx.field(static=True, default=True)
     target: Literal["ema"] = eqx.field(static=True, default="ema")
-
-    def init(self, dim: int, *, key: Key[Array, ""] | None = None) -> None:
-        """No state."""
-
-    def trainable(self) -> PyTree[bool]:
-        """Nothing."""
-        return nothing_trainable(self)
 
     def __call__(
         self, outputs: Outputs, state: None, *, key: Key[Array, ""] | None = None

@@ -6,14 +6,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, PyTree, Scalar
+from jaxtyping import Array, Float, Int, Key, Scalar
 
 from .. import _check
 from ..dependence.exact import biased_statistic
 from ..dependence.tiled import gram_sums, side
 from ..kernels import Gaussian
 from ..kernels.dot_product import normalise
-from .base import AbstractObjective, Outputs, nothing_trainable, online_views
+from .base import AbstractStatelessObjective, Outputs, online_views
 from .correlation import squares, standardise
 
 SelfDependence = Literal["maximise", "penalise"]
@@ -98,7 +98,7 @@ def dependences(
     return across, of_one + of_other, jnp.stack(shuffled).mean()
 
 
-class CDSSL(AbstractObjective):
+class CDSSL(AbstractStatelessObjective):
     """L = a weighted sum of eight terms: cross/auto × correlation/dependence × samples/features (Sepanj et al. 2025).
 
     For two views z, z′ [B, d], over samples; the same of zᵀ, z′ᵀ, over features (statistics run over samples or over
@@ -173,13 +173,6 @@ class CDSSL(AbstractObjective):
             )
         if self.normaliser not in get_args(Normaliser):
             raise ValueError(f"CDSSL.normaliser is {self.normaliser!r}: one of {get_args(Normaliser)} is needed.")
-
-    def init(self, dim: int, *, key: Key[Array, ""] | None = None) -> None:
-        """No state."""
-
-    def trainable(self) -> PyTree[bool]:
-        """Nothing."""
-        return nothing_trainable(self)
 
     def __call__(
         self, outputs: Outputs, state: None, *, key: Key[Array, ""] | None = None

@@ -5,11 +5,11 @@ from typing import Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, PyTree, Scalar
+from jaxtyping import Array, Float, Int, Key, Scalar
 
 from ..dependence.tiled import map_rows
 from ..kernels import Linear
-from .base import AbstractObjective, Outputs, nothing_trainable, unit_views
+from .base import AbstractStatelessObjective, Outputs, unit_views
 from .positives import positive_product
 
 
@@ -29,7 +29,7 @@ def dcl_terms(views: Float[Array, "M B d"], temperature: float) -> tuple[Scalar,
     return positive_product(views, views) / temperature, map_rows(log_negatives, Linear(), z).mean()
 
 
-class DCL(AbstractObjective):
+class DCL(AbstractStatelessObjective):
     """L = −E_pos s/τ + E log Σ e^{s/τ} over negatives alone, s the cosine similarity (Yeh et al. 2022).
 
     E_pos is over pairs of different views of one image, all M(M − 1) of them; the sum over the K = M(B − 1) views of
@@ -58,13 +58,6 @@ class DCL(AbstractObjective):
     def __check_init__(self) -> None:
         if not self.temperature > 0:
             raise ValueError(f"DCL.temperature is {self.temperature}: it must be positive.")
-
-    def init(self, dim: int, *, key: Key[Array, ""] | None = None) -> None:
-        """No state."""
-
-    def trainable(self) -> PyTree[bool]:
-        """Nothing."""
-        return nothing_trainable(self)
 
     def __call__(
         self, outputs: Outputs, state: None, *, key: Key[Array, ""] | None = None

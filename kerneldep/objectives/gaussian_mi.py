@@ -6,9 +6,9 @@ from typing import Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, PyTree, Scalar
+from jaxtyping import Array, Float, Key, Scalar
 
-from .base import AbstractObjective, Outputs, nothing_trainable, online_views
+from .base import AbstractStatelessObjective, Outputs, online_views
 from .correlation import standardise
 from .log_determinant import log_determinant, second_moment
 
@@ -34,7 +34,7 @@ def gaussian_mi_terms(views: Float[Array, "M B d"], epsilon: float = 1e-4) -> tu
     return jnp.asarray(marginal / 2), jnp.asarray(joint / 2)
 
 
-class GaussianMI(AbstractObjective):
+class GaussianMI(AbstractStatelessObjective):
     """L = −½[log det C₁₁ + log det C₂₂ − log det C], each C + εI: minus the mutual information of Gaussians, in nats.
 
     C₁₁, C₂₂ are the covariances of the two views' outputs, C that of both together. The value is I(Z; Z′) if (Z, Z′)
@@ -68,13 +68,6 @@ class GaussianMI(AbstractObjective):
     def __check_init__(self) -> None:
         if not self.epsilon > 0:
             raise ValueError(f"GaussianMI.epsilon is {self.epsilon}: it must be positive.")
-
-    def init(self, dim: int, *, key: Key[Array, ""] | None = None) -> None:
-        """No state."""
-
-    def trainable(self) -> PyTree[bool]:
-        """Nothing."""
-        return nothing_trainable(self)
 
     def __call__(
         self, outputs: Outputs, state: None, *, key: Key[Array, ""] | None = None

@@ -5,14 +5,14 @@ from typing import Literal, get_args
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, PyTree, Scalar
+from jaxtyping import Array, Float, Int, Key, Scalar
 
 from ..dependence.canonical import shifted_inverse
 from ..dependence.exact import biased_statistic
 from ..dependence.tiled import gram_sums, side
 from ..kernels import Gaussian, Label
 from ..kernels.tiles import center, points, squared_distances
-from .base import AbstractObjective, Outputs, nothing_trainable, online_views
+from .base import AbstractStatelessObjective, Outputs, online_views
 
 Measure = Literal["nhsic", "hsic"]
 
@@ -71,7 +71,7 @@ def _shrinkage(gram: Float[Array, "n n"], ridge: float) -> Float[Array, "n n"]:
     return jnp.eye(len(gram), dtype=gram.dtype) - shifted_inverse(gram, shift)
 
 
-class HSICBottleneck(AbstractObjective):
+class HSICBottleneck(AbstractStatelessObjective):
     """L = nHSIC(Z, X) − β·nHSIC(Z, Y), X the inputs and Y their classes (Ma, Lewis and Kleijn 2020).
 
     Kernels are Gaussians exp(−‖x − x′‖²/(2σ²d)) with d the dimension of each variable, Y as one-hot vectors of length
@@ -120,13 +120,6 @@ class HSICBottleneck(AbstractObjective):
         for name in ("sigma", "num_classes", "ridge"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"HSICBottleneck.{name} is {getattr(self, name)}: it must be positive.")
-
-    def init(self, dim: int, *, key: Key[Array, ""] | None = None) -> None:
-        """No state."""
-
-    def trainable(self) -> PyTree[bool]:
-        """Nothing."""
-        return nothing_trainable(self)
 
     def __call__(
         self, outputs: Outputs, state: None, *, key: Key[Array, ""] | None = None

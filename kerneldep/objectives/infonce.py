@@ -5,11 +5,11 @@ from typing import Literal, get_args
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, PyTree, Scalar
+from jaxtyping import Array, Float, Int, Key, Scalar
 
 from ..dependence.tiled import map_rows
 from ..kernels import Linear
-from .base import AbstractObjective, Outputs, nothing_trainable, unit_views
+from .base import AbstractStatelessObjective, Outputs, unit_views
 from .positives import positive_product
 
 Denominator = Literal["nt_xent", "in_batch", "population"]
@@ -40,7 +40,7 @@ def infonce_terms(
     return positive_product(views, views) / temperature, map_rows(log_denominator, Linear(), z).mean()
 
 
-class InfoNCE(AbstractObjective):
+class InfoNCE(AbstractStatelessObjective):
     """L = −E_pos s/τ + E log Σ e^{s/τ}, s the cosine similarity (van den Oord et al. 2018; SimCLR, Chen et al. 2020).
 
     E_pos is over pairs of different views of one image, all M(M − 1) of them. What the sum runs over has names:
@@ -73,13 +73,6 @@ class InfoNCE(AbstractObjective):
             raise ValueError(f"InfoNCE.temperature is {self.temperature}: it must be positive.")
         if self.denominator not in get_args(Denominator):
             raise ValueError(f"InfoNCE.denominator is {self.denominator!r}: one of {get_args(Denominator)} is needed.")
-
-    def init(self, dim: int, *, key: Key[Array, ""] | None = None) -> None:
-        """No state."""
-
-    def trainable(self) -> PyTree[bool]:
-        """Nothing."""
-        return nothing_trainable(self)
 
     def __call__(
         self, outputs: Outputs, state: None, *, key: Key[Array, ""] | None = None

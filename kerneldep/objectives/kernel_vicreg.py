@@ -6,13 +6,13 @@ from typing import Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, PyTree, Scalar
+from jaxtyping import Array, Float, Key, Scalar
 
 from ..dependence.tiled import matched
 from ..kernels import AbstractKernel, Gaussian
 from ..kernels.centering import centered
 from ..kernels.dot_product import normalise
-from .base import AbstractObjective, Outputs, nothing_trainable, online_views
+from .base import AbstractStatelessObjective, Outputs, online_views
 
 
 @eqx.filter_jit
@@ -56,7 +56,7 @@ def eigenvalues(matrix: Float[Array, "n n"]) -> Float[Array, " n"]:
     return (jnp.matmul(matrix, vectors, precision=jax.lax.Precision.HIGHEST) * vectors).sum(0)
 
 
-class KernelVICReg(AbstractObjective):
+class KernelVICReg(AbstractStatelessObjective):
     """L = a·invariance + b·variance + c·covariance, VICReg in the feature space of a kernel (Sepanj et al. 2025).
 
     For two views z, z′ of B images, with Gram matrices K, K′, their cross-Gram matrix K× and H = I − 11ᵀ/B:
@@ -125,13 +125,6 @@ class KernelVICReg(AbstractObjective):
         self.kernel = Gaussian(1.0) if kernel is None else kernel
         self.invariance, self.variance, self.covariance = invariance, variance, covariance
         self.deviation, self.epsilon, self.normalised, self.num_views = deviation, epsilon, normalised, num_views
-
-    def init(self, dim: int, *, key: Key[Array, ""] | None = None) -> None:
-        """No state."""
-
-    def trainable(self) -> PyTree[bool]:
-        """Nothing."""
-        return nothing_trainable(self)
 
     def __call__(
         self, outputs: Outputs, state: None, *, key: Key[Array, ""] | None = None

@@ -5,11 +5,11 @@ from typing import Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, DTypeLike, Float, Key, PyTree, Scalar
+from jaxtyping import Array, DTypeLike, Float, Key, Scalar
 
 from .. import _check
 from ..features.trigonometric import cos_sin_turns
-from .base import AbstractObjective, Outputs, nothing_trainable, online_views
+from .base import AbstractStatelessObjective, Outputs, online_views
 
 
 def random_slices(key: Key[Array, ""], dim: int, num_slices: int, dtype: DTypeLike = float) -> Float[Array, "d S"]:
@@ -77,7 +77,7 @@ def lejepa_terms(
     return invariance, sigreg(views, num_slices=num_slices, num_knots=num_knots, limit=limit, key=key)
 
 
-class LeJEPA(AbstractObjective):
+class LeJEPA(AbstractStatelessObjective):
     """L = (1 − λ)·mean (z − mean over views)² + λ·SIGReg (Balestriero and LeCun 2025); z is not normalised.
 
     The public sources differ. These defaults are those of the minimal example in the authors' repository: 256 slices,
@@ -117,13 +117,6 @@ class LeJEPA(AbstractObjective):
             )
         if not self.limit > 0:
             raise ValueError(f"LeJEPA.limit is {self.limit}: it must be positive.")
-
-    def init(self, dim: int, *, key: Key[Array, ""] | None = None) -> None:
-        """No state."""
-
-    def trainable(self) -> PyTree[bool]:
-        """Nothing."""
-        return nothing_trainable(self)
 
     def __call__(
         self, outputs: Outputs, state: None, *, key: Key[Array, ""] | None = None

@@ -5,11 +5,11 @@ from typing import Literal
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, PyTree, Scalar
+from jaxtyping import Array, Float, Int, Key, Scalar
 
 from ..dependence.tiled import map_rows
 from ..kernels import Linear
-from .base import AbstractObjective, Outputs, nothing_trainable, unit_views
+from .base import AbstractStatelessObjective, Outputs, unit_views
 
 
 def rotation_invariant(cosines: Float[Array, "*shape"], dim: int, coefficients: Sequence[float]) -> Array:
@@ -53,7 +53,7 @@ def sfrik_terms(
     return 2 * num_views / (num_views - 1) * deviation, jnp.stack(discrepancies).mean()
 
 
-class SFRIK(AbstractObjective):
+class SFRIK(AbstractStatelessObjective):
     """L = w·E_pos‖z − z⁺‖² + MMD²(Z, uniform) with a rotation-invariant kernel (Zheng et al. 2023).
 
     On unit vectors, MMD² = E ψ(z·z′) with ψ = Σ_{l=1}^{L} b_l P_l (`rotation_invariant`), truncated at order L. E_pos
@@ -87,13 +87,6 @@ class SFRIK(AbstractObjective):
             raise ValueError(f"SFRIK.weight is {self.weight}: it cannot be negative.")
         if not any(self.coefficients) or not all(one >= 0 for one in self.coefficients):
             raise ValueError(f"SFRIK.coefficients are {self.coefficients}: none negative and not all 0 is needed.")
-
-    def init(self, dim: int, *, key: Key[Array, ""] | None = None) -> None:
-        """No state."""
-
-    def trainable(self) -> PyTree[bool]:
-        """Nothing."""
-        return nothing_trainable(self)
 
     def __call__(
         self, outputs: Outputs, state: None, *, key: Key[Array, ""] | None = None

@@ -3,13 +3,13 @@
 from typing import Literal
 
 import equinox as eqx
-from jaxtyping import Array, Key, PyTree, Scalar
+from jaxtyping import Array, Key, Scalar
 
-from .base import AbstractObjective, Outputs, nothing_trainable, online_views, target_views
+from .base import AbstractStatelessObjective, Outputs, online_views, target_views
 from .byol import byol_terms
 
 
-class SimSiam(AbstractObjective):
+class SimSiam(AbstractStatelessObjective):
     """L = −E_pos cos(p, sg z), p the prediction of one view, z the projection of another (Chen and He 2021).
 
     The mean is over all M(M − 1) ordered pairs of different views, of two views ½ of either direction as in the
@@ -28,13 +28,6 @@ class SimSiam(AbstractObjective):
     num_views: int = eqx.field(static=True, default=2)
     predictor: bool = eqx.field(static=True, default=True)
     target: Literal["stop_gradient"] = eqx.field(static=True, default="stop_gradient")
-
-    def init(self, dim: int, *, key: Key[Array, ""] | None = None) -> None:
-        """No state."""
-
-    def trainable(self) -> PyTree[bool]:
-        """Nothing."""
-        return nothing_trainable(self)
 
     def __call__(
         self, outputs: Outputs, state: None, *, key: Key[Array, ""] | None = None

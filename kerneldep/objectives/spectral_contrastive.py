@@ -6,10 +6,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key, PyTree, Scalar
+from jaxtyping import Array, Float, Key, Scalar
 
 from ..kernels.dot_product import normalise
-from .base import AbstractObjective, Outputs, nothing_trainable, online_views
+from .base import AbstractStatelessObjective, Outputs, online_views
 
 Negatives = Literal["in_batch", "population"]
 
@@ -51,7 +51,7 @@ def shortened(views: Float[Array, "M B d"], max_squared_norm: float) -> Float[Ar
     return jnp.where(beyond, max_squared_norm**0.5 * normalise(views), views)
 
 
-class SpectralContrastive(AbstractObjective):
+class SpectralContrastive(AbstractStatelessObjective):
     """L = −2 E_pos z·z⁺ + E (z·z⁻)² (HaoChen et al. 2021), on features that are not normalised.
 
     E_pos is over pairs of different views of one image. What a negative is has names:
@@ -93,13 +93,6 @@ class SpectralContrastive(AbstractObjective):
             raise ValueError(
                 f"SpectralContrastive.max_squared_norm is {self.max_squared_norm}: a positive number or None is needed."
             )
-
-    def init(self, dim: int, *, key: Key[Array, ""] | None = None) -> None:
-        """No state."""
-
-    def trainable(self) -> PyTree[bool]:
-        """Nothing."""
-        return nothing_trainable(self)
 
     def __call__(
         self, outputs: Outputs, state: None, *, key: Key[Array, ""] | None = None

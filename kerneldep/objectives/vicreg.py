@@ -5,9 +5,9 @@ from typing import Literal, get_args
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, PyTree, Scalar
+from jaxtyping import Array, Float, Key, Scalar
 
-from .base import AbstractObjective, Outputs, nothing_trainable, online_views
+from .base import AbstractStatelessObjective, Outputs, online_views
 from .correlation import centre_columns, squares
 
 Convention = Literal["paper", "official"]
@@ -41,7 +41,7 @@ def vicreg_terms(
     return (invariance, 2 * variance, covariance) if convention == "paper" else (invariance / dim, variance, covariance)
 
 
-class VICReg(AbstractObjective):
+class VICReg(AbstractStatelessObjective):
     """L = a·invariance + b·variance + c·covariance (Bardes et al. 2022).
 
     For two views z, z′ of B images in dimension d, with variances and covariances over n − 1 = B − 1:
@@ -96,13 +96,6 @@ class VICReg(AbstractObjective):
             )
         if self.convention not in get_args(Convention):
             raise ValueError(f"VICReg.convention is {self.convention!r}: one of {get_args(Convention)} is needed.")
-
-    def init(self, dim: int, *, key: Key[Array, ""] | None = None) -> None:
-        """No state."""
-
-    def trainable(self) -> PyTree[bool]:
-        """Nothing."""
-        return nothing_trainable(self)
 
     def __call__(
         self, outputs: Outputs, state: None, *, key: Key[Array, ""] | None = None

@@ -6,11 +6,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
-from jaxtyping import Array, Float, Key, PyTree, Scalar
+from jaxtyping import Array, Float, Key, Scalar
 
 from .. import _check
 from ..kernels.dot_product import normalise
-from .base import AbstractObjective, Outputs, nothing_trainable, online_views
+from .base import AbstractStatelessObjective, Outputs, online_views
 from .correlation import centre_columns
 from .positives import positive_product
 
@@ -79,7 +79,7 @@ def w_mse_terms(
     return 2 * num_views / (num_views - 1) * ((white - white.mean(0, keepdims=True)) ** 2).mean(), scatter
 
 
-class WMSE(AbstractObjective):
+class WMSE(AbstractStatelessObjective):
     """L = E_pos dist(W(z), W(z′)), W the whitening of a batch (Ermolov et al. 2021).
 
     W(z) = L⁻¹(z − mean) with LLᵀ the covariance of the batch over n − 1 (`whiten`), so that no view can collapse. The
@@ -127,13 +127,6 @@ class WMSE(AbstractObjective):
             raise ValueError(f"WMSE.size is {self.size}: None or an integer of at least 2 is needed.")
         if not self.epsilon > 0:
             raise ValueError(f"WMSE.epsilon is {self.epsilon}: it must be positive.")
-
-    def init(self, dim: int, *, key: Key[Array, ""] | None = None) -> None:
-        """No state."""
-
-    def trainable(self) -> PyTree[bool]:
-        """Nothing."""
-        return nothing_trainable(self)
 
     def __call__(
         self, outputs: Outputs, state: None, *, key: Key[Array, ""] | None = None
