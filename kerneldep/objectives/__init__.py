@@ -1,6 +1,7 @@
 """Self-supervised losses under one interface, one file a method.
 
-- `base`: `AbstractObjective`, `AbstractStatelessObjective` and `Outputs`; views are [M, B, d] everywhere. `names`: `get_objective` by name.
+- `base`: `AbstractObjective`, `AbstractStatelessObjective` and `Outputs`; views are [M, B, d] everywhere.
+- `names`: `get_objective` by name.
 - `ssl_hsic`: `SSLHSIC`. `infonce`: `InfoNCE`.
 - Other contrasts: `dcl`: `DCL`. `spectral_contrastive`: `SpectralContrastive`. `alignment_uniformity`:
   `AlignmentUniformity`.
