@@ -1,20 +1,14 @@
 """What goes with accuracy along the training of several objectives: distance, InfoNCE, dep and HSIC(Z, Z)."""
 
-import hashlib
-import pathlib
 from typing import Any
 
-import jax
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments import data
-from kerneldep.analysis import knn_accuracy
-from paper_figures.byol_training import trained_views, training
-from paper_figures.figures import ROOT, Caption
+from paper_figures.figures import Caption
+from paper_figures.training_logs import logs_hash, training_logs
 
-RECORD = ROOT / "experiments" / "records" / "b3"
 MEASURES = {
     "byol_distance": "BYOL's distance",
     "infonce": "InfoNCE",
@@ -26,19 +20,14 @@ TEMPERATURE = "0.2"
 
 
 def inputs(fast: bool) -> str:
-    """The record's numbers, or the training that stands in for it."""
-    if fast:
-        return training()
-    return hashlib.sha256(b"".join(path.read_bytes() for path in _recorded())).hexdigest()[:16]
+    """The logs."""
+    return logs_hash(fast)
 
 
 def compute(fast: bool) -> pd.DataFrame:
     """The quantities at each observation of each run, and what the figure is for in the same units."""
-    if fast:
-        tables = _small()
-    else:
-        tables = {path.parent.name.split("-")[0]: pd.read_csv(path) for path in _recorded()}
-    renamed = {name: table.rename(columns={f"infonce_{TEMPERATURE}": "infonce"}) for name, table in tables.items()}
+    logs = training_logs(fast)
+    renamed = {name: table.rename(columns={f"infonce_{TEMPERATURE}": "infonce"}) for name, table in logs.items()}
     columns = ["objective", "step", *MEASURES, "mean_norm_squared"]
     rows: list[Any] = [table.assign(objective=name)[columns] for name, table in renamed.items()]
     return pd.concat(rows, ignore_index=True)
@@ -134,28 +123,3 @@ def _spearman(first: Any, second: Any) -> float:
     if first.nunique() < 2 or second.nunique() < 2:
         return float("nan")
     return float(first.rank().corr(second.rank()))
-
-
-def _recorded() -> list[pathlib.Path]:
-    found = sorted(RECORD.glob("*/observations.csv"))
-    if not found:
-        raise FileNotFoundError("There is no record of it: `python -m experiments.ssl suite b3 --record` makes one.")
-    return found
-
-
-def _small() -> dict[str, pd.DataFrame]:
-    """In place of the record, BYOL whole and in parts on digits, which another figure trains anyway."""
-    from experiments.ssl.diagnostics import representation_diagnostics
-
-    steps, found = trained_views(True)
-    labels = data.load("digits").test_labels[: next(iter(found.values())).shape[3]]
-    half = len(labels) // 2
-    tables = {}
-    with jax.enable_x64(False):
-        for variant, seeds in found.items():
-            rows = []
-            for step, z in zip(steps, np.asarray(seeds[0], np.float32), strict=True):
-                accuracy = knn_accuracy(z[0, :half], labels[:half], z[0, half:], labels[half:], k=5)
-                rows.append({"step": step, **representation_diagnostics(z[:2]), "knn": float(accuracy)})
-            tables[variant] = pd.DataFrame(rows)
-    return tables

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import equinox as eqx
 import jax
 import numpy as np
 
@@ -10,7 +9,6 @@ from experiments import data
 from experiments.ssl import runs
 from experiments.ssl.compare import find
 from experiments.ssl.features import frozen, splits
-from experiments.ssl.models import make_encoder
 
 
 def export(run: str) -> Path:
@@ -27,11 +25,8 @@ def export(run: str) -> Path:
         raise SystemExit(f"{run!r} fits {len(found)} runs whose encoder is kept: give the name of one in results/runs.")
     config = found[0].config()
     with jax.enable_x64(False):
-        encoder = eqx.tree_deserialise_leaves(
-            found[0].folder / "encoder.eqx", make_encoder(config.model, key=jax.random.key(0))
-        )
         images = splits(data.load(config.data.name), config)
-        represent = frozen(encoder, images["train"], config)
+        represent = frozen(found[0].encoder(), images["train"], config)
         arrays: dict[str, np.ndarray] = {}
         for name, split in images.items():
             arrays[f"{name}_features"], arrays[f"{name}_labels"] = represent(split.images), split.labels

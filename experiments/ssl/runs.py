@@ -23,8 +23,9 @@ from experiments.ssl.checkpoints import Checkpoints, Metrics
 from experiments.ssl.config import Config, config_hash, from_dict, to_dict
 from experiments.ssl.devices import is_first
 from experiments.ssl.log import TrainingDiverged
+from experiments.ssl.models import Encoder
 from experiments.ssl.objectives import SUPERVISED, make_objective
-from experiments.ssl.train import train
+from experiments.ssl.train import train, untrained_network
 from kerneldep.analysis import covariance_eigenvalues, participation_ratio
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +57,12 @@ class Run:
         """Representations of views [4, 500, d]; see `evaluate.figure_views`."""
         with np.load(self.folder / "views.npz") as arrays:
             return dict(arrays)
+
+    def encoder(self) -> Encoder:
+        """The trained encoder; `features.frozen` makes it a function of images."""
+        with jax.enable_x64(False):
+            like = untrained_network(self.config()).encoder
+            return eqx.tree_deserialise_leaves(self.folder / "encoder.eqx", like)
 
     def metrics(self) -> dict[str, np.ndarray]:
         """Loss, terms and speed of every step, by name."""

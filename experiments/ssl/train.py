@@ -81,14 +81,14 @@ def train(
     over = Devices(tuple(jax.devices() if devices is None else devices))
     batch_size = config.training.batch_size
     over.check(batch_size)
-    network_key, objective_key, order_key, step_key = jax.random.split(jax.random.key(config.seed), 4)
+    _, objective_key, order_key, step_key = jax.random.split(jax.random.key(config.seed), 4)
     calls, steps = num_calls(config, len(images))
     total = calls * steps
     schedule = learning_rate_schedule(config.optimiser, total, batch_size)
     optimiser = make_optimiser(config.optimiser, schedule)
     run_steps = make_run_steps(config.augment, config.optimiser, config.training, total, over)
 
-    untrained = Network(config.model, predictor=objective.predictor, key=network_key)
+    untrained = untrained_network(config, predictor=objective.predictor)
     # The state's buffers are donated to the first call, so it must not share them with these two.
     network, objective = jax.tree.map(_copy, (untrained, objective))
     state = initial_state(network, objective, optimiser, config, key=objective_key)
@@ -123,6 +123,12 @@ def train(
                     raise Interrupted(stop, f"{config.name}: stopped at step {done} of {total}; run again to go on.")
     network, objective = over.fetch((state.network, state.objective))
     return Trained(untrained, network, objective, log.joined(), log.observations(), log.progress(total))
+
+
+def untrained_network(config: Config, *, predictor: bool = False) -> Network:
+    """The network before the first step; its encoder is the same with and without a predictor."""
+    network_key = jax.random.split(jax.random.key(config.seed), 4)[0]
+    return Network(config.model, predictor=predictor, key=network_key)
 
 
 def num_calls(config: Config, num_images: int) -> tuple[int, int]:

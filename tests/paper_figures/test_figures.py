@@ -46,6 +46,7 @@ def test_a_bad_number_changes_the_verdict(name):
         "dependence_picture": "angle",
         "same_mi": "mutual_information",
         "infonce_vs_hsic": "gap",
+        "gap_along_training": "gap",
         "temperature_gamma": "expansion",
         "log_k_ceiling": "value",
         "mi_staircase": "mean",

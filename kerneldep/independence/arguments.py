@@ -1,0 +1,59 @@
+"""What all tests ask of their arguments."""
+
+import warnings
+from typing import Any
+
+import jax
+import numpy as np
+
+from .. import _check
+from .._check import ArrayLike
+
+
+def as_level(alpha: Any) -> float:
+    """The level α in (0, 1)."""
+    return _check.as_number(alpha, "alpha", lambda number: 0 < number < 1, "a number between 0 and 1")
+
+
+def refuse_traced(**arguments: Any) -> None:
+    """Tests decide, draw and loop outside of compiled code: they take numbers, not tracers.
+
+    Raises:
+        TypeError: naming the argument.
+    """
+    for name, value in arguments.items():
+        if _check.is_traced(value):
+            raise TypeError(
+                f"{name} is traced: a test is not for jit, grad or vmap; the measure behind it, such as hsic, is."
+            )
+
+
+def generator(key: Any, why: str) -> np.random.Generator:
+    """A NumPy generator that a JAX key seeds: permutations are drawn ten times as fast as by sorting on a device.
+
+    Raises:
+        TypeError, ValueError: as `_check.random_key`.
+    """
+    key = _check.random_key(key, why)
+    refuse_traced(key=key)
+    typed = jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
+    return np.random.default_rng(np.asarray(jax.random.key_data(key) if typed else key))
+
+
+def is_constant(**samples: ArrayLike) -> bool:
+    """Whether one of the samples is constant, with a warning that names it."""
+    names = [name for name, values in samples.items() if not np.ptp(np.asarray(values), axis=0).any()]
+    if names:
+        _warn(f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} constant: nothing can be tested, p = 1.")
+    return bool(names)
+
+
+def warn_if_unreachable(smallest: float, alpha: float, why: str) -> None:
+    """Warn where no p-value can be as small as α."""
+    if smallest > alpha:
+        _warn(f"No p-value below {smallest:.3g} is possible with {why}: the level α = {alpha:g} is out of reach.")
+
+
+def _warn(message: str) -> None:
+    # The level of the public function's caller: public function, helper here, this.
+    warnings.warn(message, UserWarning, stacklevel=4)

@@ -1,0 +1,247 @@
+"""A statistic and its values under permutations of y, by whichever way is quickest for what an estimator prepared."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Scalar
+
+from ..dependence.estimator import AbstractEstimator
+from ..dependence.exact import AbstractExact
+from ..dependence.feature_based import AbstractFeatureBased, FeatureSide
+from ..dependence.tiled import Side
+from .gram_sums import Implementation, centred_gram, permuted_sums
+from .permutations import AbstractPermutations, WholeBlocks
+
+Draw = Callable[[int, np.random.Generator], Float[np.ndarray, " num"]]
+
+GRAM_BYTES = 2**30
+"""Largest Gram matrix that is held; from some n on tiles are computed again for every permutation."""
+
+FEATURE_BYTES = 2**31
+"""Largest feature matrix that is held, and largest table of products of blocks."""
+
+PERMUTATION_ENTRIES = 2**24
+"""Permutations are drawn and evaluated so many entries at a time."""
+
+
+class Permuted(NamedTuple):
+    """A statistic to be tested.
+
+    Attributes:
+        observed: its value.
+        rounding: values closer than this are ties.
+        draw: values under so many random permutations.
+    """
+
+    observed: float
+    rounding: float
+    draw: Draw
+
+
+def permuted_estimate(
+    estimator: AbstractEstimator,
+    prepared: Any,
+    permutations: AbstractPermutations,
+    implementation: Implementation = "auto",
+) -> Permuted:
+    """HSIC by any estimator, from what it prepared of x and y."""
+    of_x, of_y = prepared
+    if isinstance(of_x, FeatureSide) and isinstance(estimator, AbstractExact | AbstractFeatureBased):
+        entries = len(of_x.x) * max(of_x.draws.num_features, of_y.draws.num_features)
+        if entries * of_x.x.dtype.itemsize <= FEATURE_BYTES:
+            return _of_features(of_x, of_y, estimator.unbiased, permutations)
+    elif isinstance(estimator, AbstractExact):
+        n = len(of_x.diagonal)
+        if n * n * of_x.diagonal.dtype.itemsize <= GRAM_BYTES:
+            return _of_grams(of_x, of_y, estimator.unbiased, permutations, implementation)
+    return _of_any(estimator, prepared, permutations)
+
+
+def _of_grams(
+    of_x: Side, of_y: Side, unbiased: bool, permutations: AbstractPermutations, implementation: Implementation
+) -> Permuted:
+    """c Σ A∘πBπᵀ, both Gram matrices centred once: n²/2 products a permutation."""
+    n = len(of_x.diagonal)
+    a, b = centred_gram(of_x, unbiased), centred_gram(of_y, unbiased)
+    factor = 1 / (n * (n - 3)) if unbiased else 1 / n**2
+
+    def evaluate(some: Int[np.ndarray, "t n"]) -> np.ndarray:
+        return factor * permuted_sums(a[None], b[None], some, implementation)[:, 0, 0].astype(float)
+
+    (observed,) = evaluate(np.arange(n, dtype=np.int32)[None])
+    size = factor * float(_frobenius(a) * _frobenius(b))  # |statistic| ≤ size, by Cauchy–Schwarz
+    return Permuted(observed, _rounding(a.dtype, size), in_parts(evaluate, permutations, n))
+
+
+def _of_features(
+    of_x: FeatureSide, of_y: FeatureSide, unbiased: bool, permutations: AbstractPermutations
+) -> Permuted:
+    """‖ΦᵀHπΨ‖² from a product of feature matrices a permutation, or of s² products of blocks once."""
+    phi, psi = _extended(of_x), _extended(of_y)
+    n = len(phi)
+
+    def evaluate(some: Int[np.ndarray, "t n"]) -> np.ndarray:
+        return np.asarray(_from_features(phi, psi, jnp.asarray(some), unbiased)).astype(float)
+
+    (observed,) = evaluate(np.arange(n, dtype=np.int32)[None])
+    rounding = _rounding(phi.dtype, float(_frobenius(phi.T @ phi) * _frobenius(psi.T @ psi)) / n**2)
+    if isinstance(permutations, WholeBlocks):
+        blocks = permutations.num_blocks
+        if blocks**2 * phi.shape[1] * psi.shape[1] * phi.dtype.itemsize <= FEATURE_BYTES:
+            rest, table = _block_products(phi, psi, blocks)
+
+            def draw(num: int, generator: np.random.Generator) -> np.ndarray:
+                orders = permutations.orders(n, num, generator)
+                moved = _from_blocks(rest, table, jnp.asarray(orders), jnp.ones((), phi.dtype) * n, unbiased)
+                return np.asarray(moved).astype(float)
+
+            return Permuted(observed, rounding, draw)
+    return Permuted(observed, rounding, in_parts(evaluate, permutations, n))
+
+
+def _of_any(estimator: AbstractEstimator, prepared: Any, permutations: AbstractPermutations) -> Permuted:
+    """The estimator's own `permuted`, which costs an estimate a permutation and no more memory than one."""
+    leaves = [leaf for leaf in jax.tree.leaves(prepared) if eqx.is_array(leaf)]
+    n = max(len(leaf) for leaf in leaves if leaf.ndim)
+    one_by_one = eqx.filter_jit(
+        lambda estimator, prepared, some: jax.lax.map(lambda one: estimator.permuted(prepared, one), some)
+    )
+
+    def evaluate(some: Int[np.ndarray, "t n"]) -> np.ndarray:
+        return np.asarray(one_by_one(estimator, prepared, jnp.asarray(some))).astype(float)
+
+    (observed,) = evaluate(np.arange(n, dtype=np.int32)[None])
+    size = float(np.prod([_size(one) for one in prepared]))
+    return Permuted(observed, _rounding(leaves[0].dtype, size), in_parts(evaluate, permutations, n))
+
+
+def permuted_callable(
+    statistic: Callable[[Any, Any], Any], x: Any, y: Any, permutations: AbstractPermutations
+) -> Permuted:
+    """Any function of x and y, compiled where it can be traced."""
+    n = len(x)
+    observed = float(np.asarray(statistic(x, y)))
+    if not np.isfinite(observed):
+        raise ValueError(f"statistic(x, y) is {observed}: a finite number is needed.")
+
+    try:
+        compiled = jax.jit(lambda some: jax.lax.map(lambda one: jnp.asarray(statistic(x, y[one])), some))
+        compiled(jnp.arange(n)[None])
+    except jax.errors.JAXTypeError:  # it looks at values, as NumPy and SciPy do
+        numbers_x, numbers_y = np.asarray(x), np.asarray(y)
+
+        def evaluate(some: Int[np.ndarray, "t n"]) -> np.ndarray:
+            return np.array([float(statistic(numbers_x, numbers_y[one])) for one in some])
+    else:
+
+        def evaluate(some: Int[np.ndarray, "t n"]) -> np.ndarray:
+            return np.asarray(compiled(jnp.asarray(some))).astype(float)
+
+    (observed,) = evaluate(np.arange(n, dtype=np.int32)[None])  # as the others are computed, so that ties are ties
+    return Permuted(observed, _rounding(jnp.asarray(x).dtype, abs(observed)), in_parts(evaluate, permutations, n))
+
+
+def in_parts(evaluate: Callable[[Any], np.ndarray], permutations: AbstractPermutations, n: int) -> Draw:
+    """Draws permutations and evaluates a statistic, a limited number at a time."""
+
+    def draw(num: int, generator: np.random.Generator) -> np.ndarray:
+        parts = -(-num * n // PERMUTATION_ENTRIES)
+        size = -(-num // parts)
+        values = [evaluate(permutations.draw(n, size, generator)) for _ in range(parts)]
+        return np.concatenate(values)[:num]
+
+    return draw
+
+
+def _rounding(dtype: Any, size: float) -> float:
+    return 8 * float(jnp.finfo(dtype).eps) * size
+
+
+def _size(one: Any) -> float:
+    """Of a kernel's values."""
+    if isinstance(one, Side):
+        return float(jnp.abs(one.diagonal).mean())
+    some = one.draws.features(one.x[:256])
+    return float((some**2).sum(1).mean())
+
+
+@jax.jit
+def _frobenius(matrix: Array) -> Scalar:
+    return jnp.sqrt((matrix**2).sum())
+
+
+@eqx.filter_jit
+def _extended(side: FeatureSide) -> Float[Array, "n D1"]:
+    """Centred features, and beside them p = ‖φ‖², which the U-statistic needs."""
+    features = side.draws.features(side.x)
+    centred = features - features.mean(0)[None, :]
+    return jnp.concatenate([centred, (centred**2).sum(1, keepdims=True)], axis=1)
+
+
+def _from_products(
+    products: Float[Array, "D1 E1"], sum_p: Scalar, sum_q: Scalar, n: Array, unbiased: bool
+) -> Scalar:
+    """The V- or U-statistic from Σ(φ_i, p_i)(ψ_π(i), q_π(i))ᵀ (see `unbiased_feature_statistic`)."""
+    squares = (products[:-1, :-1] ** 2).sum()
+    if not unbiased:
+        return squares / n**2
+    diagonal = products[-1, -1]
+    return (squares - n / (n - 2) * diagonal + sum_p * sum_q / ((n - 1) * (n - 2))) / (n * (n - 3))
+
+
+@eqx.filter_jit
+def _from_features(
+    phi: Float[Array, "n D1"], psi: Float[Array, "n E1"], permutations: Int[Array, "t n"], unbiased: bool
+) -> Float[Array, " t"]:
+    n = jnp.asarray(float(len(phi)), phi.dtype)
+    sums = phi[:, -1].sum(), psi[:, -1].sum()
+
+    def one(permutation: Int[Array, " n"]) -> Scalar:
+        moved = psi.at[permutation].get(mode="promise_in_bounds")
+        return _from_products(_product(phi.T, moved), *sums, n, unbiased)
+
+    return jax.lax.map(one, permutations)
+
+
+class _Rest(NamedTuple):
+    """What no order of the blocks changes."""
+
+    products: Float[Array, "D1 E1"]
+    sum_p: Scalar
+    sum_q: Scalar
+
+
+@eqx.filter_jit
+def _block_products(
+    phi: Float[Array, "n D1"], psi: Float[Array, "n E1"], blocks: int
+) -> tuple[_Rest, Float[Array, "s s D1 E1"]]:
+    """Φ_bᵀΨ_c of all pairs of blocks, as one matrix product; and the product of the samples left over."""
+    size = len(phi) // blocks
+
+    def laid(features: Array) -> Float[Array, "size s·D1"]:
+        cut = features[: blocks * size].reshape(blocks, size, -1)
+        return cut.transpose(1, 0, 2).reshape(size, -1)
+
+    table = _product(laid(phi).T, laid(psi)).reshape(blocks, phi.shape[1], blocks, psi.shape[1])
+    left_phi, left_psi = phi[blocks * size :], psi[blocks * size :]
+    rest = _Rest(_product(left_phi.T, left_psi), phi[:, -1].sum(), psi[:, -1].sum())
+    return rest, table.transpose(0, 2, 1, 3)
+
+
+@eqx.filter_jit
+def _from_blocks(
+    rest: _Rest, table: Float[Array, "s s D1 E1"], orders: Int[Array, "t s"], n: Array, unbiased: bool
+) -> Float[Array, " t"]:
+    def one(order: Int[Array, " s"]) -> Scalar:
+        products = rest.products + table[jnp.arange(len(order)), order].sum(0)
+        return _from_products(products, rest.sum_p, rest.sum_q, n, unbiased)
+
+    return jax.lax.map(one, orders)
+
+
+def _product(a: Array, b: Array) -> Array:
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
