@@ -7,11 +7,12 @@ A map of the floors, each built on those above it:
 - `kerneldep.dependence`: HSIC and its relatives on samples, with pluggable estimators (`hsic`, `cka`, `dhsic`,
   `mmd_squared`, `distance_covariance_squared`, …, `Unbiased`, `Block`, `RandomFourier`, …, also here).
 - `kerneldep.information`: mutual information: bounds, critics, nearest neighbours, distributions of known value.
+- `kerneldep.independence`: tests: from a measure to a p-value.
 - `kerneldep.objectives`: self-supervised losses under one interface.
 - `kerneldep.analysis`: the claims of the theory as functions, and probes of representations.
 """
 
-from . import analysis, dependence, features, information, kernels, objectives
+from . import analysis, dependence, features, independence, information, kernels, objectives
 from .dependence import (
     Biased,
     Block,
@@ -58,6 +59,7 @@ __all__ = [
     "hsic",
     "hsic_stream",
     "hsic_variance",
+    "independence",
     "information",
     "kcc",
     "kernels",

@@ -19,9 +19,9 @@ FLOORS = [
 ]
 OUTSIDE = {"matplotlib", "pandas", "IPython", "experiments", "paper_figures", "notebooks", "tests"}
 CORE = {"jax", "equinox", "jaxtyping", "numpy", "scipy", "kerneldep"}
-OPTIONAL = {"optax", "sklearn", "tqdm"}
+OPTIONAL = {"numba", "optax", "sklearn", "tqdm"}
 """Extras, imported inside the functions that need them."""
-ADAPTERS = {"sklearn.py": "sklearn"}
+ADAPTERS = {"sklearn.py": "sklearn", "independence/compiled.py": "numba"}
 """Modules that nothing in kerneldep imports may import the package they adapt to: its classes are their bases."""
 
 

@@ -4,6 +4,7 @@ import warnings
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .. import _check
@@ -36,7 +37,7 @@ def generator(key: Any, why: str) -> np.random.Generator:
     """
     key = _check.random_key(key, why)
     refuse_traced(key=key)
-    typed = jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
+    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     return np.random.default_rng(np.asarray(jax.random.key_data(key) if typed else key))
 
 

@@ -9,6 +9,7 @@ numba's own parallel loops take ten times as long to compile.
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import no_type_check
 
 import numba
 import numpy as np
@@ -31,6 +32,7 @@ def permuted_sums(a: np.ndarray, b: np.ndarray, permutations: np.ndarray) -> np.
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@no_type_check  # types are numba's to find, and nothing may wrap what it compiles
 def _add_sums(a, b, permutations, picked, sums):  # noqa: ANN001, ANN202 (numba's types)
     for p in range(len(permutations)):
         permutation = permutations[p]

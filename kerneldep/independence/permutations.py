@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from .. import _check
-from .._check import ArrayLike
 
 
 class AbstractPermutations(eqx.Module):
@@ -37,7 +36,7 @@ class Uniform(AbstractPermutations):
         return generator.permuted(_identities(n, num), axis=1)
 
     def count(self, n: int) -> float:
-        """n!."""
+        """All n! of them."""
         return _factorial(n)
 
 
@@ -48,7 +47,9 @@ class WithinStrata(AbstractPermutations):
         strata: the stratum of each sample [n], numbers or anything that can be told apart.
     """
 
-    strata: Int[np.ndarray, " n"] = eqx.field(converter=lambda labels: np.unique(np.asarray(labels), return_inverse=True)[1])
+    strata: Int[np.ndarray, " n"] = eqx.field(
+        converter=lambda labels: np.unique(np.asarray(labels), return_inverse=True)[1]
+    )
 
     def __check_init__(self) -> None:
         if self.strata.ndim != 1:
@@ -105,7 +106,7 @@ class WholeBlocks(AbstractPermutations):
         return permutations
 
     def count(self, n: int) -> float:
-        """s!."""
+        """Those of the blocks, s!."""
         return _factorial(self.num_blocks)
 
 

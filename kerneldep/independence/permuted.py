@@ -54,7 +54,7 @@ def permuted_estimate(
         entries = len(of_x.x) * max(of_x.draws.num_features, of_y.draws.num_features)
         if entries * of_x.x.dtype.itemsize <= FEATURE_BYTES:
             return _of_features(of_x, of_y, estimator.unbiased, permutations)
-    elif isinstance(estimator, AbstractExact):
+    elif isinstance(of_x, Side) and isinstance(estimator, AbstractExact):
         n = len(of_x.diagonal)
         if n * n * of_x.diagonal.dtype.itemsize <= GRAM_BYTES:
             return _of_grams(of_x, of_y, estimator.unbiased, permutations, implementation)
@@ -64,7 +64,7 @@ def permuted_estimate(
 def _of_grams(
     of_x: Side, of_y: Side, unbiased: bool, permutations: AbstractPermutations, implementation: Implementation
 ) -> Permuted:
-    """c Σ A∘πBπᵀ, both Gram matrices centred once: n²/2 products a permutation."""
+    """Sums c Σ A∘πBπᵀ, both Gram matrices centred once: n²/2 products a permutation."""
     n = len(of_x.diagonal)
     a, b = centred_gram(of_x, unbiased), centred_gram(of_y, unbiased)
     factor = 1 / (n * (n - 3)) if unbiased else 1 / n**2
@@ -77,9 +77,7 @@ def _of_grams(
     return Permuted(observed, _rounding(a.dtype, size), in_parts(evaluate, permutations, n))
 
 
-def _of_features(
-    of_x: FeatureSide, of_y: FeatureSide, unbiased: bool, permutations: AbstractPermutations
-) -> Permuted:
+def _of_features(of_x: FeatureSide, of_y: FeatureSide, unbiased: bool, permutations: AbstractPermutations) -> Permuted:
     """‖ΦᵀHπΨ‖² from a product of feature matrices a permutation, or of s² products of blocks once."""
     phi, psi = _extended(of_x), _extended(of_y)
     n = len(phi)
@@ -182,9 +180,7 @@ def _extended(side: FeatureSide) -> Float[Array, "n D1"]:
     return jnp.concatenate([centred, (centred**2).sum(1, keepdims=True)], axis=1)
 
 
-def _from_products(
-    products: Float[Array, "D1 E1"], sum_p: Scalar, sum_q: Scalar, n: Array, unbiased: bool
-) -> Scalar:
+def _from_products(products: Float[Array, "D1 E1"], sum_p: Scalar, sum_q: Scalar, n: Array, unbiased: bool) -> Scalar:
     """The V- or U-statistic from Σ(φ_i, p_i)(ψ_π(i), q_π(i))ᵀ (see `unbiased_feature_statistic`)."""
     squares = (products[:-1, :-1] ** 2).sum()
     if not unbiased:

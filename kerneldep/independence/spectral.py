@@ -1,0 +1,119 @@
+"""The spectral test: the limiting null distribution itself, from the eigenvalues of both Gram matrices."""
+
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+import scipy.special
+from jaxtyping import Float
+
+from .._check import ArrayLike
+from ..dependence.exact import Biased
+from ..dependence.hsic import checked_sides
+from ..kernels import AbstractKernel
+from .arguments import as_level, is_constant, refuse_traced
+from .gram_sums import centred_gram
+from .result import TestResult
+
+SMALL = 1e-6
+"""Weights below this share of the largest are replaced by their sum: they have a mean, and next to no variance."""
+
+
+def spectral_test(
+    x: ArrayLike,
+    y: ArrayLike,
+    kernel_x: AbstractKernel | None = None,
+    kernel_y: AbstractKernel | None = None,
+    *,
+    alpha: float = 0.05,
+) -> TestResult:
+    """Tests whether x and y are independent, by the law of Σ_ij λ_i μ_j ζ²_ij with standard normal ζ.
+
+    That is the limit of n·HSIC (V-statistic) under independence, λ and μ the eigenvalues of the centred kernels, here
+    of HKH/n and HLH/n. They are scaled so that the mean is that over all permutations, n/(n − 1) times as large. The
+    tail of the weighted sum is computed by a saddle-point approximation, so that no key is needed: p = 0.05 is met to
+    0.2 % of itself for ten equal weights, 1 % for three, 3 % (on the safe side) for one. In small samples the estimated
+    eigenvalues make the level somewhat smaller or larger than α (see `Returns`).
+
+    Args:
+        x: n ≥ 6 samples, [n] or [n, d].
+        y: their partners, [n] or [n, e].
+        kernel_x: k; by default a Gaussian at x's own median bandwidth.
+        kernel_y: l; likewise of y.
+        alpha: the level that `result.rejected` is about.
+
+    Returns:
+        A `TestResult` whose statistic is HSIC (V-statistic). Time of two symmetric eigenvalue problems of size n,
+        memory n². The committed record of levels says how far they are from α at each n.
+
+    Raises:
+        TypeError: bad samples or kernels; traced arguments.
+        ValueError: bad samples, fewer than 6; alpha outside (0, 1).
+
+    Warns:
+        UserWarning: x or y is constant (p = 1).
+
+    Source: Gretton, Fukumizu, Harchaoui and Sriperumbudur (2009), the spectrum of Gram matrices; Zhang et al. (2011),
+    for independence; Kuonen (1999), the saddle point.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 200))
+        >>> statistic, p_value = spectral_test(x, x**2 + noise)
+        >>> p_value < 1e-3
+        True
+    """
+    alpha = as_level(alpha)
+    refuse_traced(x=x, y=y, kernel_x=kernel_x, kernel_y=kernel_y)
+    both = checked_sides(x, y, kernel_x, kernel_y, Biased())
+    n = len(both[0].diagonal)
+    if n < 6:
+        raise ValueError(f"x and y hold n = {n} samples: a spectral test needs n ≥ 6.")
+    method = "Spectral test of independence"
+    settings: dict[str, Any] = {}
+    if is_constant(x=np.asarray(x), y=np.asarray(y)):
+        return TestResult(0.0, 1.0, method, n, alpha, settings)
+    grams = [np.asarray(centred_gram(one, False), float) for one in both]
+    statistic = float((grams[0] * grams[1]).sum()) / n**2
+    of_x, of_y = (_eigenvalues(gram) / n for gram in grams)
+    weights = np.outer(of_x, of_y).ravel() * n / (n - 1)
+    settings["eigenvalues"] = f"{len(of_x)} × {len(of_y)}"
+    return TestResult(statistic, weighted_chi_squared_tail(n * statistic, weights), method, n, alpha, settings)
+
+
+def _eigenvalues(gram: Float[np.ndarray, "n n"]) -> Float[np.ndarray, " r"]:
+    values = scipy.linalg.eigvalsh(gram)
+    return values[values > SMALL * values[-1]]
+
+
+def weighted_chi_squared_tail(value: float, weights: Float[np.ndarray, " r"]) -> float:
+    """P(Σ w_i ζ²_i ≥ value) for standard normal ζ_i and w_i ≥ 0, by the saddle point (Lugannani and Rice 1980).
+
+    With K(t) = −½ Σ log(1 − 2 w_i t), K′(t̂) = value, r = sign(t̂) √(2(t̂·value − K(t̂))) and v = t̂ √K″(t̂):
+    1 − Φ(r + log(v/r)/r).
+    """
+    unit = weights.max()
+    weights, value = weights / unit, value / unit
+    large = weights > SMALL
+    value, weights = value - weights[~large].sum(), weights[large]
+    if value <= 0:
+        return 1.0
+
+    def slope(t: float) -> float:
+        return float((weights / (1 - 2 * weights * t)).sum()) - value
+
+    # K′ − value is negative at `low`, where each term of K′ is below value/r, and positive at `high`, where the largest
+    # alone, 1/(1 − 2t), is 2·value or the mean is above value.
+    low, high = -len(weights) / (2 * value), 0.5 - 0.25 / max(value, 1) if slope(0.0) < 0 else 0.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (low, middle) if slope(middle) > 0 else (middle, high)
+    t = (low + high) / 2
+    rest = 1 - 2 * weights * t
+    cumulant, curvature = -0.5 * np.log(rest).sum(), 2 * ((weights / rest) ** 2).sum()
+    if abs(t) * np.sqrt(curvature) < 1e-3:  # the limit at the mean, where both r and v are 0
+        skewness = 8 * (weights**3).sum() / (2 * (weights**2).sum()) ** 1.5
+        deviation = (value - weights.sum()) / np.sqrt(2 * (weights**2).sum())
+        return float(scipy.special.ndtr(-skewness / 6 - deviation))
+    r = np.sign(t) * np.sqrt(2 * max(t * value - cumulant, 0))
+    v = t * np.sqrt(curvature)
+    return float(scipy.special.ndtr(-r - np.log(v / r) / r))
