@@ -51,12 +51,16 @@ class FeatureSide(eqx.Module):
         """The same, spread over the devices of a mesh."""
         return FeatureSide(self.x, self.draws, mesh)
 
-    def in_units(self) -> "FeatureSide":
-        """The same of φ times a power of two, with ‖φ‖² near 1: squares then neither overflow nor vanish."""
+    @property
+    def unit(self) -> Scalar:
+        """A power of two near ‖φ‖², 1 if that is 0."""
         some = self.draws.features(self.x[:: -(-len(self.x) // 64)])
         size = (some**2).sum(1).mean()
-        factor = 1 / exact_unit(jnp.where(size > 0, size, 1), size.dtype)
-        maps = tuple(Concatenated((one,), (factor,)) for one in self.draws.maps)
+        return exact_unit(jnp.where(size > 0, size, 1), size.dtype)
+
+    def in_units(self) -> "FeatureSide":
+        """The same of k / `unit`, with ‖φ‖² near 1: squares then neither overflow nor vanish."""
+        maps = tuple(Concatenated((one,), (1 / self.unit,)) for one in self.draws.maps)
         return FeatureSide(self.x, FeatureDraws(maps), self.mesh)
 
     def permuted(self, permutation: Int[Array, " n"]) -> "FeatureSide":

@@ -1,5 +1,6 @@
 """What all tests ask of their arguments."""
 
+import sys
 import warnings
 from typing import Any
 
@@ -56,5 +57,8 @@ def warn_if_unreachable(smallest: float, alpha: float, why: str) -> None:
 
 
 def _warn(message: str) -> None:
-    # The level of the public function's caller: public function, helper here, this.
-    warnings.warn(message, UserWarning, stacklevel=4)
+    # At the line that called the library, through however many of its functions.
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("kerneldep", "jaxtyping"):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, UserWarning, stacklevel=level)

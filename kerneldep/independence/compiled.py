@@ -26,8 +26,12 @@ def permuted_sums(a: np.ndarray, b: np.ndarray, permutations: np.ndarray) -> np.
         picked = np.empty(b.shape[:2], b.dtype)
         _add_sums(a, b, permutations[start : start + _CHUNK], picked, sums[start : start + _CHUNK])
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        list(threads.map(work, range(0, len(permutations), _CHUNK)))
+    starts = range(0, len(permutations), _CHUNK)
+    if len(starts) == 1:
+        work(0)
+    else:
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            list(threads.map(work, starts))
     return sums
 
 

@@ -1,6 +1,7 @@
 """The gamma test: the null distribution's mean and variance in closed form, no permutation drawn."""
 
-from typing import Any, Literal
+import functools
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -21,12 +22,12 @@ from .result import TestResult
 MIN_SAMPLES = 6
 
 
-class CentredMoments(eqx.Module):
+class CentredMoments(NamedTuple):
     """Of a centred Gram matrix A = HKH: tr A, ‖A‖²_F and Σ A_ii²."""
 
-    trace: Scalar
-    squares: Scalar
-    diagonal_squares: Scalar
+    trace: Any
+    squares: Any
+    diagonal_squares: Any
 
 
 def gamma_test(
@@ -99,16 +100,19 @@ def gamma_test(
     settings: dict[str, Any] = {"estimator": str(estimator), "moments": moments}
     if is_constant(x=x, y=y):
         return TestResult(0.0, 1.0, method, n, alpha, settings)
-    if moments == "gretton":
-        total, mean, variance = map(float, _gretton(sides(kernel_x, kernel_y, x, y)))
+    gretton = moments == "gretton"
+    prepared = (sides if gretton else functools.partial(estimator.prepare, key=key))(kernel_x, kernel_y, x, y)
+    unit = float(prepared[0].unit) * float(prepared[1].unit)
+    of_x, of_y = (one.in_units() for one in prepared)
+    if gretton:
+        total, mean, variance = map(float, _gretton((of_x, of_y)))
     else:
-        sums = _sums(estimator.prepare(kernel_x, kernel_y, x, y, key=key))
-        total, a, b = jax.tree.map(float, sums)
+        total, a, b = jax.tree.map(float, _sums((of_x, of_y)))
         mean, variance = permutation_moments(a, b, n)
     p_value = (
         float(scipy.special.gammaincc(mean**2 / variance, max(total, 0) * mean / variance)) if variance > 0 else 1.0
     )
-    return TestResult(total / n**2, p_value, method, n, alpha, settings)
+    return TestResult(unit * total / n**2, p_value, method, n, alpha, settings)
 
 
 def permutation_moments(a: CentredMoments, b: CentredMoments, n: int) -> tuple[float, float]:

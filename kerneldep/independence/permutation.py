@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Array, Key
 
@@ -90,7 +91,8 @@ def permutation_test(
         raise TypeError(f"permutations is {permutations!r}: Uniform() or another AbstractPermutations is needed.")
     refuse_traced(x=x, y=y, kernel_x=kernel_x, kernel_y=kernel_y)
     chosen(implementation)
-    random = generator(key, "a permutation test")
+    for_estimator, for_permutations = jax.random.split(_check.random_key(key, "a permutation test"))
+    random = generator(for_permutations, "a permutation test")
     if statistic is not None:
         if not (kernel_x is None and kernel_y is None and estimator is None):
             raise ValueError("statistic is a function of x and y alone: give it its kernels, and no estimator here.")
@@ -98,7 +100,7 @@ def permutation_test(
         name = getattr(statistic, "__name__", type(statistic).__name__)
     else:
         estimator = Unbiased() if estimator is None else estimator
-        kernel_x, kernel_y, x, y, key = checked(x, y, kernel_x, kernel_y, estimator, key)
+        kernel_x, kernel_y, x, y, _ = checked(x, y, kernel_x, kernel_y, estimator, for_estimator)
         name = str(estimator)
     settings: dict[str, Any] = {"statistic": name, "permutations": num_permutations}
     if not isinstance(permutations, Uniform):
@@ -114,7 +116,7 @@ def permutation_test(
         assert estimator is not None  # filled in above
         assert kernel_x is not None
         assert kernel_y is not None
-        prepared = estimator.prepare(kernel_x, kernel_y, x, y, key=key)
+        prepared = estimator.prepare(kernel_x, kernel_y, x, y, key=for_estimator)
         permuted = permuted_estimate(estimator, prepared, permutations, implementation)
     null, p_value = sampled(permuted, num_permutations, stop_after, random)
     if len(null) < num_permutations:

@@ -135,7 +135,7 @@ class CircularShifts(AbstractPermutations):
 
     def count(self, n: int) -> float:
         """The shifts and the identity."""
-        return n - 2 * self.min_shift + 2
+        return float(n - 2 * self.min_shift + 2)
 
 
 def _identities(n: int, num: int) -> Int[np.ndarray, "num n"]:

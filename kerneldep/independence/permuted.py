@@ -49,16 +49,26 @@ def permuted_estimate(
     implementation: Implementation = "auto",
 ) -> Permuted:
     """HSIC by any estimator, from what it prepared of x and y."""
-    of_x, of_y = prepared
-    if isinstance(of_x, FeatureSide) and isinstance(estimator, AbstractExact | AbstractFeatureBased):
-        entries = len(of_x.x) * max(of_x.draws.num_features, of_y.draws.num_features)
-        if entries * of_x.x.dtype.itemsize <= FEATURE_BYTES:
-            return _of_features(of_x, of_y, estimator.unbiased, permutations)
-    elif isinstance(of_x, Side) and isinstance(estimator, AbstractExact):
-        n = len(of_x.diagonal)
-        if n * n * of_x.diagonal.dtype.itemsize <= GRAM_BYTES:
-            return _of_grams(of_x, of_y, estimator.unbiased, permutations, implementation)
-    return _of_any(estimator, prepared, permutations)
+    of_x, of_y = in_units = tuple(one.in_units() for one in prepared)
+    unit = float(prepared[0].unit) * float(prepared[1].unit)
+    if isinstance(estimator, AbstractExact | AbstractFeatureBased) and _features_fit(of_x, of_y):
+        found = _of_features(of_x, of_y, estimator.unbiased, permutations)
+    elif isinstance(estimator, AbstractExact) and _grams_fit(of_x):
+        found = _of_grams(of_x, of_y, estimator.unbiased, permutations, implementation)
+    else:
+        found = _of_any(estimator, in_units, permutations)
+    return Permuted(unit * found.observed, unit * found.rounding, lambda *how: unit * found.draw(*how))
+
+
+def _features_fit(of_x: Any, of_y: Any) -> bool:
+    if not isinstance(of_x, FeatureSide):
+        return False
+    entries = len(of_x.x) * max(of_x.draws.num_features, of_y.draws.num_features)
+    return entries * of_x.x.dtype.itemsize <= FEATURE_BYTES
+
+
+def _grams_fit(of_x: Any) -> bool:
+    return isinstance(of_x, Side) and of_x.diagonal.size**2 * of_x.diagonal.dtype.itemsize <= GRAM_BYTES
 
 
 def _of_grams(

@@ -72,12 +72,14 @@ def spectral_test(
     settings: dict[str, Any] = {}
     if is_constant(x=np.asarray(x), y=np.asarray(y)):
         return TestResult(0.0, 1.0, method, n, alpha, settings)
-    grams = [np.asarray(centred_gram(one, False), float) for one in both]
+    unit = float(both[0].unit) * float(both[1].unit)
+    grams = [np.asarray(centred_gram(one.in_units(), False), float) for one in both]
     statistic = float((grams[0] * grams[1]).sum()) / n**2
     of_x, of_y = (_eigenvalues(gram) / n for gram in grams)
     weights = np.outer(of_x, of_y).ravel() * n / (n - 1)
     settings["eigenvalues"] = f"{len(of_x)} × {len(of_y)}"
-    return TestResult(statistic, weighted_chi_squared_tail(n * statistic, weights), method, n, alpha, settings)
+    p_value = weighted_chi_squared_tail(n * statistic, weights)
+    return TestResult(unit * statistic, p_value, method, n, alpha, settings)
 
 
 def _eigenvalues(gram: Float[np.ndarray, "n n"]) -> Float[np.ndarray, " r"]:
