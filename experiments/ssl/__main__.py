@@ -53,6 +53,15 @@ class Export:
 
 
 @dataclass(frozen=True)
+class Throughput:
+    """Times some epochs of training: images/s, and as a share of the device's rate of matrix products."""
+
+    objective: str = "ssl_hsic"
+    preset: str = PRESET
+    epochs: int = 5
+
+
+@dataclass(frozen=True)
 class Collapse:
     """Remakes the table of when SSL-HSIC collapses, in experiments/ssl/."""
 
@@ -64,7 +73,7 @@ class Summary:
     """Prints the accuracies of all finished runs."""
 
 
-COMMANDS = (Train, Suite, Sweep, Compare, Export, Collapse, Summary)
+COMMANDS = (Train, Suite, Sweep, Compare, Export, Throughput, Collapse, Summary)
 
 
 def main(args: list[str] | None = None) -> None:
@@ -73,6 +82,9 @@ def main(args: list[str] | None = None) -> None:
     if isinstance(command, Train):
         preset = load_preset(command.preset, command.objective, command.seed)
         _train(options.change(preset, rest), command)
+        return
+    if isinstance(command, Throughput):
+        _throughput(options.change(load_preset(command.preset, command.objective), rest), command.epochs)
         return
     if rest:
         raise SystemExit(f"Unknown options: {' '.join(rest)}")
@@ -105,6 +117,13 @@ def _train(config: Config, train: Train) -> None:
     run = runs.find_or_train(config, force=train.force, resume=train.resume)
     if devices.is_first():
         tables.print_table([run])
+
+
+def _throughput(config: Config, epochs: int) -> None:
+    from experiments.ssl.throughput import throughput
+
+    for name, value in throughput(config, epochs).items():
+        print(f"{name.replace('_', ' ')}: {value:.4g}")
 
 
 def _suite(suite: Suite) -> None:

@@ -78,12 +78,27 @@ def _readme(name: str, runs: Sequence[Run], command: str) -> list[str]:
         "",
         markdown(header, rows),
         "",
-        *(f"- {line}" for line in margins(runs)),
+        *(f"- {line}" for line in [*margins(runs), *_speeds(runs)]),
         "",
         "![Loss of every run](curves.png)",
         "",
         f"Versions: {'; '.join(versions)}. {thinned}",
     ]
+
+
+def _speeds(runs: Sequence[Run]) -> list[str]:
+    """How fast runs were that compared themselves with their device."""
+    names, lines = labels(runs), []
+    for run in runs:
+        one = run.summary
+        if "share_of_matmul" in one:
+            precision = run.config().model.compute_dtype
+            lines.append(
+                f"{names[run.name]}, {run.name.split('-')[-2]}: {one['images_per_second']:,.0f} images/s, "
+                f"{one['flops_per_image'] / 1e9:.3g} GFLOP each: {one['flops_per_second'] / 1e12:.3g} TFLOP/s, "
+                f"{one['share_of_matmul']:.1%} of the device's own rate of matrix products in {precision}"
+            )
+    return lines
 
 
 def draw_curves(runs: Sequence[Run], path: Path) -> None:

@@ -22,6 +22,7 @@ from experiments.ssl import diagnostics, evaluate
 from experiments.ssl.checkpoints import Checkpoints, Metrics
 from experiments.ssl.config import Config, config_hash, from_dict, to_dict
 from experiments.ssl.devices import is_first
+from experiments.ssl.flops import speed
 from experiments.ssl.log import TrainingDiverged
 from experiments.ssl.models import Encoder
 from experiments.ssl.objectives import SUPERVISED, make_objective
@@ -61,7 +62,7 @@ class Run:
     def encoder(self) -> Encoder:
         """The trained encoder; `features.frozen` makes it a function of images."""
         with jax.enable_x64(False):
-            like = untrained_network(self.config()).encoder
+            like = eqx.filter_eval_shape(untrained_network, self.config()).encoder
             return eqx.tree_deserialise_leaves(self.folder / "encoder.eqx", like)
 
     def metrics(self) -> dict[str, np.ndarray]:
@@ -125,6 +126,7 @@ def _carry_out(run: Run, images: data.ImageData, config: Config, resume: bool, p
     if not is_first():
         return run  # the first process evaluates and writes
     started, cpu_started = time.perf_counter(), time.process_time()
+    rate = float(np.median(trained.metrics["images_per_second"]))
     accuracies = evaluate.evaluate(trained.untrained, trained.network, splits, config)
     views = evaluate.figure_views(trained.untrained, trained.network, splits[config.data.probe[-1]], config)
     summary = {
@@ -144,7 +146,8 @@ def _carry_out(run: Run, images: data.ImageData, config: Config, resume: bool, p
         # Of all threads: on a busy machine it says what the run costs better than the time on the wall.
         "cpu_seconds": round(trained.progress["cpu_seconds"] + time.process_time() - cpu_started, 1),
         "evaluate_seconds": round(time.perf_counter() - started, 2),
-        "images_per_second": float(np.median(trained.metrics["images_per_second"])),
+        "images_per_second": rate,
+        **speed(config, objective, rate, measure=jax.default_backend() != "cpu"),
         **_environment(),
     }
     write(run.folder / "metrics.csv", lambda path: _write_csv(path, trained.metrics))

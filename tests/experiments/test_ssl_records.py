@@ -1,6 +1,7 @@
 """Tables, records, comparisons, suites and sweeps, from runs that are made up: nothing here trains."""
 
 import csv
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -82,6 +83,17 @@ def test_a_record_holds_what_is_needed_and_nothing_of_this_machine(folders):
     assert not (folder / made[1].name).exists()
     assert records.record("demo", made) == folder
     assert (folder / "curves.png").read_bytes() == first  # the same runs, the same bytes
+
+
+def test_a_record_says_how_fast_a_device_was(folders):
+    (run,) = [made_up_run(runs.RESULTS, config("infonce"), 0.4)]
+    rates = {"images_per_second": 1e4, "flops_per_image": 6.5e9, "flops_per_second": 6.5e13, "share_of_matmul": 0.125}
+    (run.folder / "summary.json").write_text(json.dumps(run.summary | rates))
+    text = (records.record("demo", [run]) / "README.md").read_text(encoding="utf-8")
+    assert (
+        "- infonce, seed0: 10,000 images/s, 6.5 GFLOP each: 65 TFLOP/s, 12.5% of the device's own rate of matrix "
+        "products in float32"
+    ) in text
 
 
 def test_comparison_of_runs_by_name_beginning_and_pattern(folders):

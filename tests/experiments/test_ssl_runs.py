@@ -125,6 +125,8 @@ def test_a_smoke_run_end_to_end(tmp_path, monkeypatch, capsys):
     config = json.loads((run.folder / "config.json").read_text())
     assert config["training"]["epochs"] == 1
 
+    assert run.summary["flops_per_second"] == run.summary["flops_per_image"] * run.summary["images_per_second"]
+
     views = run.views()
     assert views["projections"].shape == (4, 200, 8)
     assert views["features_untrained"].shape == (4, 200, 16)
