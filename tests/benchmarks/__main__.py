@@ -19,6 +19,7 @@ from tests.benchmarks import (
     distance_covariance,
     exact_hsic,
     feature_hsic,
+    independence,
     objectives,
 )
 from tests.benchmarks.machine import environment
@@ -37,6 +38,7 @@ TOPICS: dict[str, Callable] = {
     "agreement": agreement.tables,
     "convolution": convolution.tables,
     "objectives": objectives.tables,
+    "independence": independence.tables,
     "digits_100k": lambda peers: digits.tables(peers, 100_000),
 }
 APART = ("digits_100k",)

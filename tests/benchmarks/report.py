@@ -15,6 +15,7 @@ from tests.benchmarks import (
     distance_covariance,
     exact_hsic,
     feature_hsic,
+    independence,
     objectives,
 )
 from tests.benchmarks.way import OWN
@@ -28,6 +29,7 @@ SECTIONS = {
     "Digits of float32": (digits, ("digits", "digits_100k")),
     "Agreement with other packages": (agreement, ("agreement",)),
     "Convolution": (convolution, ("convolution",)),
+    "Independence tests": (independence, ("permutation_tests", "closed_form_tests", "large_tests")),
     "Objectives": (objectives, ("objectives", "ssl_hsic", "ssl_hsic_crossover", "ssl_hsic_variance")),
 }
 """Of the page: the module whose NOTE says what was measured, and its tables."""

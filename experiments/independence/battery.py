@@ -1,0 +1,54 @@
+"""The tests by name, each a function of x, y and a key that gives a p-value; peers' tests, of x, y and a seed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+import kerneldep as kd
+from kerneldep import independence as tests
+
+Test = Callable[[np.ndarray, np.ndarray, Any], float]
+PERMUTATIONS = 199
+"""α(P + 1) is whole at 1 % and 5 %, so that the level is met exactly."""
+
+
+def _permutation(**options: Any) -> Test:
+    return lambda x, y, key: tests.permutation_test(x, y, num_permutations=PERMUTATIONS, **options, key=key).p_value
+
+
+def _learned(objective: str) -> Test:
+    return lambda x, y, key: (
+        tests.power_optimised_test(x, y, objective=objective, num_permutations=PERMUTATIONS, key=key).p_value
+    )
+
+
+EXACT: dict[str, Test] = {
+    "permutation": _permutation(),
+    "permutation, V-statistic": _permutation(estimator=kd.Biased()),
+    "permutation, 64 features": _permutation(estimator=kd.RandomFourier(64)),
+    "permutation, blocks of features": _permutation(estimator=kd.RandomFourier(64), permutations=tests.WholeBlocks(10)),
+    "distance, permutation": lambda x, y, key: (
+        tests.distance_correlation_test(x, y, num_permutations=PERMUTATIONS, key=key).p_value
+    ),
+    "aggregated": lambda x, y, key: tests.aggregated_test(x, y, num_permutations=PERMUTATIONS, key=key).p_value,
+}
+ASYMPTOTIC: dict[str, Test] = {
+    "gamma": lambda x, y, key: tests.gamma_test(x, y).p_value,
+    "gamma, Gretton": lambda x, y, key: tests.gamma_test(x, y, moments="gretton").p_value,
+    "spectral": lambda x, y, key: tests.spectral_test(x, y).p_value,
+    "block": lambda x, y, key: tests.block_test(x, y, key=key).p_value,
+    "distance, t": lambda x, y, key: tests.distance_correlation_test(x, y, method="t").p_value,
+    "distance, χ²": lambda x, y, key: tests.distance_correlation_test(x, y, method="chi_squared").p_value,
+}
+LEARNED: dict[str, Test] = {
+    "power-optimised": _learned("hsic"),
+    "InfoNCE critic": _learned("infonce"),
+    "NWJ critic": _learned("nwj"),
+}
+
+
+def key(*numbers: int) -> Any:
+    """A key of a cell and a repeat."""
+    return jax.random.key(int(np.random.default_rng(numbers).integers(2**31)))
