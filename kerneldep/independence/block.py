@@ -3,6 +3,7 @@
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 import scipy.special
 from jaxtyping import Array, Key
@@ -75,12 +76,18 @@ def block_test(
     if is_constant(x=x, y=y):
         return TestResult(0.0, 1.0, method, n, alpha, settings)
     order = random.permutation(n)
-    blocks = np.asarray(_blocks(estimator, kernel_x, kernel_y, x[order], y[order]), float)
+    blocks, rounding = _blocks(estimator, kernel_x, kernel_y, x[order], y[order])
+    blocks = np.where(np.abs(blocks) > rounding, blocks, 0).astype(float)
     error = blocks.std(ddof=1) / np.sqrt(count)
     p_value = float(scipy.special.stdtr(count - 1, -blocks.mean() / error)) if error > 0 else 1.0
     return TestResult(float(blocks.mean()), p_value, method, n, alpha, settings)
 
 
 @eqx.filter_jit
-def _blocks(estimator: Block, kernel_x: AbstractKernel, kernel_y: AbstractKernel, x: Array, y: Array) -> Array:
-    return estimator.blocks(estimator.prepare(kernel_x, kernel_y, x, y))
+def _blocks(
+    estimator: Block, kernel_x: AbstractKernel, kernel_y: AbstractKernel, x: Array, y: Array
+) -> tuple[Array, Array]:
+    """The estimate of each block, and how large one of constant data may come out."""
+    both = estimator.prepare(kernel_x, kernel_y, x, y)
+    sizes = [jnp.abs(one.diagonal).mean() for one in both]
+    return estimator.blocks(both), 8 * jnp.finfo(x.dtype).eps * sizes[0] * sizes[1]

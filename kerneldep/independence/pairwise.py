@@ -175,6 +175,8 @@ def _columns(table: Any) -> dict[str, Any]:
     if isinstance(table, Mapping):
         columns = {str(name): values for name, values in table.items()}
     elif hasattr(table, "columns"):  # a data frame
+        if len(set(table.columns)) < len(table.columns):
+            raise ValueError(f"table has columns of one name: {', '.join(map(str, table.columns))}.")
         columns = {str(name): np.asarray(table[name]) for name in table.columns}
     else:
         array = _check.as_real(table, "table")

@@ -94,6 +94,8 @@ def permutation_test(
     for_estimator, for_permutations = jax.random.split(_check.random_key(key, "a permutation test"))
     random = generator(for_permutations, "a permutation test")
     if statistic is not None:
+        if not callable(statistic):
+            raise TypeError(f"statistic is {statistic!r}: a function of x and y, such as kd.cka, is needed.")
         if not (kernel_x is None and kernel_y is None and estimator is None):
             raise ValueError("statistic is a function of x and y alone: give it its kernels, and no estimator here.")
         x, y = _pair(x, y)

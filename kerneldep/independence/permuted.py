@@ -57,7 +57,7 @@ def permuted_estimate(
         found = _of_grams(of_x, of_y, estimator.unbiased, permutations, implementation)
     else:
         found = _of_any(estimator, in_units, permutations)
-    return Permuted(unit * found.observed, unit * found.rounding, lambda *how: unit * found.draw(*how))
+    return Permuted(float(unit * found.observed), unit * found.rounding, lambda *how: unit * found.draw(*how))
 
 
 def _features_fit(of_x: Any, of_y: Any) -> bool:
@@ -132,9 +132,9 @@ def permuted_callable(
 ) -> Permuted:
     """Any function of x and y, compiled where it can be traced."""
     n = len(x)
-    observed = float(np.asarray(statistic(x, y)))
-    if not np.isfinite(observed):
-        raise ValueError(f"statistic(x, y) is {observed}: a finite number is needed.")
+    value = np.asarray(statistic(x, y))
+    if value.ndim or not np.isfinite(value):
+        raise ValueError(f"statistic(x, y) is {value}: one finite number is needed.")
 
     try:
         compiled = jax.jit(lambda some: jax.lax.map(lambda one: jnp.asarray(statistic(x, y[one])), some))
@@ -150,7 +150,9 @@ def permuted_callable(
             return np.asarray(compiled(jnp.asarray(some))).astype(float)
 
     (observed,) = evaluate(np.arange(n, dtype=np.int32)[None])  # as the others are computed, so that ties are ties
-    return Permuted(observed, _rounding(jnp.asarray(x).dtype, abs(observed)), in_parts(evaluate, permutations, n))
+    return Permuted(
+        float(observed), _rounding(jnp.asarray(x).dtype, abs(observed)), in_parts(evaluate, permutations, n)
+    )
 
 
 def in_parts(evaluate: Callable[[Any], np.ndarray], permutations: AbstractPermutations, n: int) -> Draw:
@@ -166,6 +168,7 @@ def in_parts(evaluate: Callable[[Any], np.ndarray], permutations: AbstractPermut
 
 
 def _rounding(dtype: Any, size: float) -> float:
+    """What sums of terms of a given size may differ by that are equal but for their order."""
     return 8 * float(jnp.finfo(dtype).eps) * size
 
 

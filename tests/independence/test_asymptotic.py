@@ -123,6 +123,12 @@ def test_block_is_students_t_of_the_blocks(x64):
     assert found.statistic == pytest.approx(np.mean(blocks), rel=1e-10)
 
 
+def test_blocks_that_hold_nothing_but_rounding_reject_nothing():
+    x = np.eye(60)[:1].T  # constant in all blocks but one
+    for seed in range(5):
+        assert block_test(x, data()[1], key=jax.random.key(seed)).p_value > 0.05
+
+
 def test_bad_input(unhooked):
     x, y = data()
     with pytest.raises(ValueError, match="alpha is 2"):

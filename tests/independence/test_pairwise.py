@@ -58,6 +58,8 @@ def test_permutations_with_a_key_of_their_own_each():
 def test_bad_input(unhooked):
     with pytest.raises(ValueError, match="1 column"):
         pairwise_tests({"x": np.arange(9.0)})
+    with pytest.raises(ValueError, match="columns of one name: a, a"):
+        pairwise_tests(pd.DataFrame(np.ones((9, 2)), columns=["a", "a"]))
     with pytest.raises(ValueError, match="samples as rows"):
         pairwise_tests(np.arange(9.0))
     with pytest.raises(ValueError, match="correction is 'bonferroni'"):

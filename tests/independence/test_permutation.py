@@ -219,7 +219,8 @@ def test_bad_input(unhooked):
         "stop_after is 0": {"stop_after": 0},
         "implementation is 'c'": {"implementation": "c"},
         "give it its kernels": {"statistic": kd.cka, "kernel_x": Linear()},
-        "is nan: a finite": {"statistic": lambda x, y: np.nan},
+        r"is \[0. 1.\]: one finite": {"statistic": lambda x, y: np.arange(2.0)},
+        "is nan: one finite": {"statistic": lambda x, y: np.nan},
     }.items():
         with pytest.raises(ValueError, match=message):
             permutation_test(x, y, **options, key=key())
@@ -227,6 +228,8 @@ def test_bad_input(unhooked):
         permutation_test(x, y)
     with pytest.raises(ValueError, match="paired samples"):
         permutation_test(x, y[1:], key=key())
+    with pytest.raises(TypeError, match="statistic is 'cka'"):
+        permutation_test(x, y, statistic="cka", key=key())
     with pytest.raises(TypeError, match="permutations is 5"):
         permutation_test(x, y, permutations=5, key=key())
     with pytest.raises(TypeError, match="x is traced"):
