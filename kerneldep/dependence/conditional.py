@@ -63,8 +63,17 @@ def conditional_hsic(
     """
     guard = _check.Guard()
     epsilon = positive_ridge(ridge, guard)
+    return _statistic(*checked_triple((x, y, z), (kernel_x, kernel_y, kernel_z), guard), epsilon)
+
+
+def checked_triple(
+    variables: tuple[ArrayLike, ArrayLike, ArrayLike],
+    given: tuple[AbstractKernel | None, AbstractKernel | None, AbstractKernel | None],
+    guard: _check.Guard,
+) -> tuple[tuple[AbstractKernel, ...], tuple[Float[Array, "n _"], ...]]:
+    """Kernels and samples of x, y and z of a public call, checked, with default kernels filled in."""
     samples = {}
-    for name, values, kernel in (("x", x, kernel_x), ("y", y, kernel_y), ("z", z, kernel_z)):
+    for name, values, kernel in zip("xyz", variables, given, strict=True):
         if kernel is not None:
             check_parameters(kernel, f"kernel_{name}", guard)
         # In K_X∘K_Z only a translation that leaves the kernels as they are changes nothing.
@@ -73,13 +82,12 @@ def conditional_hsic(
     lengths = {name: len(values) for name, values in samples.items()}
     if len(set(lengths.values())) > 1 or lengths["x"] < 2:
         raise ValueError(f"x, y and z are n ≥ 2 paired samples: they hold {', '.join(map(str, lengths.values()))}.")
-    given = (kernel_x, kernel_y, kernel_z)
     samples["x"] = guard.on(samples["x"])
     kernels = tuple(
         Gaussian(median_distance(values)) if kernel is None else kernel
         for kernel, values in zip(given, samples.values(), strict=True)
     )
-    return _statistic(kernels, tuple(samples.values()), epsilon)
+    return kernels, tuple(samples.values())
 
 
 @eqx.filter_jit

@@ -60,6 +60,15 @@ def dhsic(
         >>> float(dhsic((x, y, x * y))) > 20 * float(dhsic((x, y)))
         True
     """
+    return _statistic(*checked_variables(variables, kernels, mesh), mesh)
+
+
+def checked_variables(
+    variables: Sequence[ArrayLike],
+    kernels: Sequence[AbstractKernel | None] | None,
+    mesh: Mesh | None = None,
+) -> tuple[tuple[AbstractKernel, ...], tuple[Float[Array, "n _"], ...]]:
+    """Kernels and samples of a public call, checked, with default kernels filled in."""
     if hasattr(variables, "shape") or isinstance(variables, dict):
         raise TypeError("variables is one array or table: pass a sequence of samples, such as (x, y, z).")
     variables = tuple(variables)
@@ -82,7 +91,7 @@ def dhsic(
     filled = tuple(
         Gaussian(median_distance(x)) if kernel is None else kernel for kernel, x in zip(given, samples, strict=True)
     )
-    return _statistic(filled, samples, mesh)
+    return filled, tuple(samples)
 
 
 def _may_be_moved(kernel: AbstractKernel, num_variables: int) -> bool:

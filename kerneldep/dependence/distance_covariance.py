@@ -59,7 +59,7 @@ def distance_covariance_squared(
         >>> float(distance_covariance_squared(x, x**2))
         0.1247
     """
-    samples = _paired({"x": x, "y": y}, estimator, mesh)
+    samples = paired_samples({"x": x, "y": y}, estimator, mesh)
     return _in_full(_covariance, samples, float(exponent), mesh, estimator)
 
 
@@ -97,7 +97,7 @@ def distance_correlation_squared(
         >>> float(distance_correlation_squared(x, 2 * x + 1)), float(distance_correlation_squared(x, x**2))
         (1.0, 0.29)
     """
-    samples = _paired({"x": x, "y": y}, estimator, mesh)
+    samples = paired_samples({"x": x, "y": y}, estimator, mesh)
     return _in_full(_correlation, samples, float(exponent), mesh, estimator)
 
 
@@ -132,11 +132,11 @@ def partial_distance_correlation(
         >>> float(distance_correlation_squared(z + u, z + v)), float(partial_distance_correlation(z + u, z + v, z))
         (0.186, 0.022)
     """
-    samples = _paired({"x": x, "y": y, "z": z}, Unbiased(), mesh)
+    samples = paired_samples({"x": x, "y": y, "z": z}, Unbiased(), mesh)
     return _in_full(_partial, samples, float(exponent), mesh)
 
 
-def _paired(
+def paired_samples(
     samples: dict[str, ArrayLike], estimator: AbstractExact, mesh: Mesh | None
 ) -> tuple[Float[Array, "n _"], ...]:
     """Paired samples, checked."""
@@ -174,20 +174,20 @@ def _in_full(
 
 @eqx.filter_jit
 def _covariance(samples: tuple[Array, ...], exponent: float, mesh: Mesh | None, estimator: AbstractExact) -> Scalar:
-    scaled, units = zip(*map(_scaled, samples), strict=True)
+    scaled, units = zip(*map(in_units, samples), strict=True)
     (value,) = _estimates(scaled, ((0, 1),), exponent, mesh, estimator)
     return value * units[0] ** exponent * units[1] ** exponent
 
 
 @eqx.filter_jit
 def _correlation(samples: tuple[Array, ...], exponent: float, mesh: Mesh | None, estimator: AbstractExact) -> Scalar:
-    scaled, _ = zip(*map(_scaled, samples), strict=True)
+    scaled, _ = zip(*map(in_units, samples), strict=True)
     return alignment(Triple(*_estimates(scaled, ((0, 1), (0, 0), (1, 1)), exponent, mesh, estimator)))
 
 
 @eqx.filter_jit
 def _partial(samples: tuple[Array, ...], exponent: float, mesh: Mesh | None) -> Scalar:
-    scaled, _ = zip(*map(_scaled, samples), strict=True)
+    scaled, _ = zip(*map(in_units, samples), strict=True)
     pairs = ((0, 1), (0, 2), (1, 2), (0, 0), (1, 1), (2, 2))
     xy, xz, yz, xx, yy, zz = _estimates(scaled, pairs, exponent, mesh, Unbiased())
     r_xy, r_xz, r_yz = (alignment(Triple(*parts)) for parts in ((xy, xx, yy), (xz, xx, zz), (yz, yy, zz)))
@@ -208,7 +208,7 @@ def _estimates(
     return tuple(4 * estimator.from_sums(sums, which, pair) for which, pair in enumerate(pairs))
 
 
-def _scaled(x: Float[Array, "n d"]) -> tuple[Float[Array, "n d"], Scalar]:
+def in_units(x: Float[Array, "n d"]) -> tuple[Float[Array, "n d"], Scalar]:
     """Samples centred and divided by `unit_of` them."""
     x = x - center(x)
     unit = unit_of(x)

@@ -61,7 +61,7 @@ def mmd_squared(
     guard = _check.Guard()
     if kernel is not None:
         check_parameters(kernel, "kernel", guard)
-    x, y = _two_samples(x, y, guard, estimator, centred=kernel is None or kernel.stationarity != "none")
+    x, y = two_samples(x, y, guard, estimator, centred=kernel is None or kernel.stationarity != "none")
     x, y = placed_samples((x, y), mesh, guard)
     return _mmd_squared(x, y, kernel, isinstance(estimator, Unbiased), mesh)
 
@@ -101,12 +101,12 @@ def energy_distance(
     """
     guard = _check.Guard()
     kernel = Distance(float(exponent))
-    x, y = _two_samples(x, y, guard, estimator, centred=True)
+    x, y = two_samples(x, y, guard, estimator, centred=True)
     x, y = placed_samples((x, y), mesh, guard)
     return _energy_distance(x, y, kernel, isinstance(estimator, Unbiased), mesh)
 
 
-def _two_samples(
+def two_samples(
     x: ArrayLike, y: ArrayLike, guard: _check.Guard, estimator: AbstractExact, *, centred: bool
 ) -> tuple[Float[Array, "n d"], Float[Array, "m d"]]:
     """Both samples checked, and if `centred` moved by one and the same vector."""

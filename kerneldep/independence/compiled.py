@@ -21,6 +21,7 @@ _CHUNK = 16
 def permuted_sums(a: np.ndarray, b: np.ndarray, permutations: np.ndarray) -> np.ndarray:
     """Σ_ij A_ij B_{π(i)π(j)} [P, k, l] of symmetric A [k, n, n] and B [l, n, n], for each π of [P, n]."""
     sums = np.zeros((len(permutations), len(a), len(b)))
+    permutations = permutations.astype(np.uint32)  # of what may be negative each index is looked at twice
 
     def work(start: int) -> None:
         picked = np.empty(b.shape[:2], b.dtype)

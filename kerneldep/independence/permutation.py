@@ -64,7 +64,7 @@ def permutation_test(
 
     Returns:
         A `TestResult`, with the values under permutation as `null`. Exact estimators hold both Gram matrices up to n =
-        16,384 in float32, n²/2 products a permutation (0.2 ms at n = 1,000 on two cores); features cost n D² a
+        16,384 in float32, n²/2 products a permutation; features cost n D² a
         permutation, with `WholeBlocks(s)` s D² after s n D² once; all else a statistic a permutation.
 
     Raises:
@@ -104,7 +104,7 @@ def permutation_test(
         estimator = Unbiased() if estimator is None else estimator
         kernel_x, kernel_y, x, y, _ = checked(x, y, kernel_x, kernel_y, estimator, for_estimator)
         name = str(estimator)
-    settings: dict[str, Any] = {"statistic": name, "permutations": num_permutations}
+    settings: dict[str, Any] = {"measure": name, "permutations": num_permutations}
     if not isinstance(permutations, Uniform):
         settings["scheme"] = type(permutations).__name__
     method = "Permutation test of independence"

@@ -4,8 +4,10 @@ import socket
 import subprocess
 import sys
 
+import pytest
 
-def started(*arguments: int) -> subprocess.Popen:
+
+def started(*arguments: int | str) -> subprocess.Popen:
     command = [sys.executable, "-m", "tests.dependence.on_devices", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -19,8 +21,9 @@ def outcome(process: subprocess.Popen) -> str:
     return output.strip().splitlines()[-1] if process.returncode == 0 else output
 
 
-def test_eight_devices():
-    assert outcome(started(8)) == "same"
+@pytest.mark.parametrize("arguments", [(), pytest.param(("--all",), marks=pytest.mark.slow)], ids=["fewer", "all"])
+def test_eight_devices(arguments):
+    assert outcome(started(8, *arguments)) == "same"
 
 
 def test_two_processes():

@@ -154,7 +154,7 @@ def test_any_function_of_both_samples(statistic):
     found = permutation_test(x, y, statistic=statistic, num_permutations=5, alpha=0.5, key=key())
     expected = [float(statistic(x, y[one])) for one in drawn(Uniform(), 5)]
     np.testing.assert_allclose(found.null, expected, rtol=1e-3, atol=1e-5)
-    assert found.settings["statistic"] == statistic.__name__
+    assert found.settings["measure"] == statistic.__name__
 
 
 def test_schemes_draw_from_their_sets():
