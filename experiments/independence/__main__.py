@@ -19,7 +19,9 @@ REPEATS = {"level": 1000, "power": 200}
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.independence", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.independence", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("study", choices=REPEATS)
     parser.add_argument("--repeats", type=int, help="draws of each law; by default 1000 for levels, 200 for power")
     parser.add_argument("--peers", help="interpreter of an environment with tests/benchmarks/peers.lock, for power")

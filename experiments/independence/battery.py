@@ -1,7 +1,7 @@
 """The tests by name, each a function of x, y and a key that gives a p-value; peers' tests, of x, y and a seed."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -18,7 +18,7 @@ def _permutation(**options: Any) -> Test:
     return lambda x, y, key: tests.permutation_test(x, y, num_permutations=PERMUTATIONS, **options, key=key).p_value
 
 
-def _learned(objective: str) -> Test:
+def _learned(objective: Literal["hsic", "infonce", "nwj"]) -> Test:
     return lambda x, y, key: (
         tests.power_optimised_test(x, y, objective=objective, num_permutations=PERMUTATIONS, key=key).p_value
     )

@@ -42,7 +42,7 @@ class AbstractEstimator(eqx.Module):
         *,
         key: Key[Array, ""] | None,
     ) -> PyTree:
-        """A pair, of x and of y, each with `permuted`, `on` (a mesh), `unit` and `in_units`: see `Side` and `FeatureSide`."""
+        """A pair, of x and of y, each with `permuted`, `on` (a mesh), `unit`, `in_units`: `Side` or `FeatureSide`."""
 
     @abc.abstractmethod
     def statistic(self, prepared: PyTree) -> Scalar:
