@@ -29,7 +29,7 @@ run: $(ready)
 
 test: lint
 	$(py) -m pytest -n auto --dist worksteal
-	$(py) -m notebooks --fast --force
+	$(py) -m notebooks --fast --force --jobs 2
 	$(py) -m paper_figures --fast --force --check
 
 lint: $(ready)

@@ -1,15 +1,18 @@
-"""Execute the notebooks: `python -m notebooks [--fast] [--force] [--record] [NAME …]`.
+"""Execute the notebooks: `python -m notebooks [--fast] [--force] [--record] [--jobs N] [NAME …]`.
 
 The percent script `NN_topic.py` is the source of each. Executed notebooks go to `results/notebooks/`, as HTML too; with
 `--record` also beside their sources, with fixed cell ids, so that the same run gives the same file.
 """
 
 import argparse
+import copy
+import functools
 import hashlib
 import json
 import os
 import pathlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jupytext
 import nbformat
@@ -56,27 +59,35 @@ def main() -> None:
     parser.add_argument("--fast", action="store_true", help="small versions on digits, for tests")
     parser.add_argument("--force", action="store_true", help="execute even if nothing changed")
     parser.add_argument("--record", action="store_true", help="update the committed notebooks")
+    parser.add_argument("--jobs", type=int, default=1, help="notebooks at a time; 1 where times are to be shown")
     arguments = parser.parse_args()
     folder = ROOT / "results" / ("notebooks-fast" if arguments.fast else "notebooks")
-    for source in sorted(HERE.glob("[0-9][0-9]_*.py")):
-        if arguments.names and source.stem not in arguments.names:
-            continue
-        target, current = folder / f"{source.stem}.ipynb", fingerprint(source, arguments.fast)
-        done = json.loads(target.read_text())["metadata"].get("fingerprint") if target.exists() else None
-        if not arguments.force and done == current:
-            print(f"{source.stem}: up to date")
-            continue
-        start = time.perf_counter()
-        notebook = execute(source, fast=arguments.fast)
-        if arguments.record:
-            text = nbformat.writes(notebook) + "\n"
-            if len(text.encode()) > LIMIT:
-                raise SystemExit(f"{source.stem}: {len(text.encode()):,} bytes, more than {LIMIT:,}")
-            write(source.with_suffix(".ipynb"), text.encode())
-        write(target.with_suffix(".html"), page(notebook, source.stem).encode())
-        notebook.metadata["fingerprint"] = current
-        write(target, nbformat.writes(notebook).encode())
-        print(f"{source.stem}: executed in {time.perf_counter() - start:.1f} s, {target.relative_to(ROOT)}", flush=True)
+    sources = [one for one in sorted(HERE.glob("[0-9][0-9]_*.py")) if one.stem in (arguments.names or [one.stem])]
+    with ThreadPoolExecutor(arguments.jobs) as jobs:
+        make = functools.partial(update, folder=folder, fast=arguments.fast, force=arguments.force)
+        for source, notebook in zip(sources, jobs.map(make, sources), strict=True):
+            if arguments.record and notebook is not None:
+                text = nbformat.writes(notebook) + "\n"
+                if len(text.encode()) > LIMIT:
+                    raise SystemExit(f"{source.stem}: {len(text.encode()):,} bytes, more than {LIMIT:,}")
+                write(source.with_suffix(".ipynb"), text.encode())
+
+
+def update(source: pathlib.Path, *, folder: pathlib.Path, fast: bool, force: bool) -> nbformat.NotebookNode | None:
+    """Execute a notebook into a folder; None where it was up to date there."""
+    target, current = folder / f"{source.stem}.ipynb", fingerprint(source, fast)
+    done = json.loads(target.read_text())["metadata"].get("fingerprint") if target.exists() else None
+    if not force and done == current:
+        print(f"{source.stem}: up to date")
+        return None
+    start = time.perf_counter()
+    notebook = execute(source, fast=fast)
+    write(target.with_suffix(".html"), page(notebook, source.stem).encode())
+    stamped = copy.deepcopy(notebook)
+    stamped.metadata["fingerprint"] = current
+    write(target, nbformat.writes(stamped).encode())
+    print(f"{source.stem}: executed in {time.perf_counter() - start:.1f} s, {target.relative_to(ROOT)}", flush=True)
+    return notebook
 
 
 if __name__ == "__main__":

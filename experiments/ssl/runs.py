@@ -1,5 +1,6 @@
 """Runs on disk: find one by its configuration, or train it; and what other code reads from it."""
 
+import contextlib
 import csv
 import json
 import os
@@ -17,7 +18,7 @@ import jax
 import numpy as np
 
 from experiments import data
-from experiments.lock import machine
+from experiments.lock import machine, one_run
 from experiments.ssl import diagnostics, evaluate
 from experiments.ssl.checkpoints import Checkpoints, Metrics
 from experiments.ssl.config import Config, config_hash, from_dict, to_dict
@@ -99,7 +100,14 @@ def find_or_train(config: Config, *, force: bool = False, resume: bool = True, p
         print(f"Reusing {shown(run.folder)}")
         return run
     # One configuration is one run, whatever precision its caller works in.
-    with machine("training", RESULTS.parent), jax.enable_x64(False):
+    together = jax.process_count() > 1
+    with (
+        machine("training", RESULTS.parent),
+        contextlib.nullcontext() if together else one_run(run.folder),
+        jax.enable_x64(False),
+    ):
+        if not force and _complete(run):
+            return run  # another process has trained it meanwhile
         return _carry_out(run, images, config, resume and not force, progress)
 
 

@@ -1,10 +1,15 @@
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
 
 from experiments import lock
+from experiments.ssl import runs
+from experiments.ssl.config import load_preset
 
 pytest.importorskip("fcntl")
 
@@ -43,3 +48,27 @@ def test_trainings_share_the_machine_and_a_benchmark_has_it_alone(first, second,
         assert other.wait(10) == 0
     text = capsys.readouterr().out
     assert (f"Waiting for the machine: {first} by process {other.pid}." in text) == waits
+
+
+def test_who_asks_for_a_run_in_training_waits_and_takes_it(tmp_path, monkeypatch):
+    """Two callers, one training: the second finds the run complete when its turn comes."""
+    monkeypatch.setattr(runs, "RESULTS", tmp_path)
+    monkeypatch.setattr(runs, "_complete", lambda run: (run.folder / "summary.json").exists())
+    started, trained = threading.Event(), []
+
+    def carry_out(run, *_):
+        trained.append(run.name)
+        started.set()
+        time.sleep(0.5)
+        run.folder.mkdir()
+        (run.folder / "summary.json").write_text("{}")
+        return run
+
+    monkeypatch.setattr(runs, "_carry_out", carry_out)
+    config = load_preset("smoke", "infonce")
+    with ThreadPoolExecutor(2) as two:
+        first = two.submit(runs.find_or_train, config)
+        assert started.wait(10)
+        second = two.submit(runs.find_or_train, config)
+        assert first.result().folder == second.result().folder
+    assert len(trained) == 1

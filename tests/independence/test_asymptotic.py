@@ -103,16 +103,6 @@ def test_p_values_are_near_those_of_permutations(test):
         assert test(x, y, *KERNELS).p_value == pytest.approx(exact.p_value, abs=0.03)
 
 
-def test_levels_at_a_hundred_samples():
-    """Deviations are recorded in full elsewhere; a wrong mean or variance is seen in 150 draws."""
-    rng = np.random.default_rng(9)
-    pairs = rng.normal(size=(150, 2, 100, 1))
-    kernel = Gaussian(1.0)
-    for test in (gamma_test, spectral_test):
-        rejected = sum(test(*pair, kernel, kernel).rejected for pair in pairs)
-        assert scipy.stats.binom.ppf(5e-4, 150, 0.03) <= rejected <= scipy.stats.binom.ppf(1 - 5e-4, 150, 0.07)
-
-
 def test_block_is_students_t_of_the_blocks(x64):
     x, y = data(60)
     found = block_test(x, y, *KERNELS, estimator=kd.Block(10), key=jax.random.key(2))

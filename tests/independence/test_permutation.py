@@ -120,7 +120,7 @@ def test_level(kind):
         "discrete": lambda: (rng.integers(0, 3, size=20), rng.integers(0, 2, size=20)),
         "heavy": lambda: rng.standard_cauchy(size=(2, 20)),
     }
-    keys = jax.random.split(jax.random.key(4), 200)
+    keys = jax.random.split(jax.random.key(4), 200 if kind == "continuous" else 100)
     kernel = Gaussian(1.0)
     rejected = sum(
         permutation_test(*draws[kind](), kernel, kernel, num_permutations=19, key=one).rejected for one in keys
@@ -188,7 +188,7 @@ def test_shifts_hold_the_level_of_series_that_permutations_lose():
             series[t] = 0.9 * series[t - 1] + noise[t]
         return series
 
-    keys = jax.random.split(key(), 60)
+    keys = jax.random.split(key(), 30)
     kernel = Gaussian(2.0)
     pairs = [(walk(), walk()) for _ in keys]
     rejections = {}
