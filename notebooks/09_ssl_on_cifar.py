@@ -23,7 +23,6 @@
 import io
 import os
 
-import jax
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -46,7 +45,6 @@ plt.style.use("../paper_figures/style.mplstyle")
 plt.rcParams["figure.dpi"] = 90
 
 run = find_or_train(load_preset("smoke" if FAST else "cpu-quick", "ssl_hsic"), progress=LIVE)
-jax.config.update("jax_disable_most_optimizations", FAST)  # small programs that run once
 config, summary = run.config(), run.summary
 images = splits(data.load(config.data.name), config)
 classes = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]

@@ -44,8 +44,6 @@ from kerneldep.independence import (
 from kerneldep.kernels import Gaussian, median_bandwidth
 
 FAST = bool(os.environ.get("KERNELDEP_FAST"))  # small versions, for tests
-if FAST:
-    jax.config.update("jax_disable_most_optimizations", True)  # compilation is most of the time then
 plt.style.use("../paper_figures/style.mplstyle")
 plt.rcParams["figure.dpi"] = 90
 

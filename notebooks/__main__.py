@@ -18,6 +18,7 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 
+from experiments.quick import quick_compilation
 from notebooks.pages import page
 from paper_figures.figures import write
 
@@ -61,6 +62,8 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="update the committed notebooks")
     parser.add_argument("--jobs", type=int, default=1, help="notebooks at a time; 1 where times are to be shown")
     arguments = parser.parse_args()
+    if arguments.fast:
+        quick_compilation()
     folder = ROOT / "results" / ("notebooks-fast" if arguments.fast else "notebooks")
     sources = [one for one in sorted(HERE.glob("[0-9][0-9]_*.py")) if one.stem in (arguments.names or [one.stem])]
     with ThreadPoolExecutor(arguments.jobs) as jobs:

@@ -5,8 +5,10 @@ import pathlib
 import shutil
 import time
 
+import jax
 import pandas as pd
 
+from experiments.quick import quick_compilation
 from paper_figures import figures
 from paper_figures.encoded_views import source
 from paper_figures.gallery import write_gallery
@@ -26,6 +28,9 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.check and not arguments.fast:
         parser.error("--check compares the tables of --fast")
+    if arguments.fast:
+        quick_compilation()
+        jax.config.update("jax_disable_most_optimizations", True)  # JAX is imported: it has read its variable
     folder = figures.ROOT / "results" / ("figures-fast" if arguments.fast else "figures")
     names = [name for name in figures.NAMES if arguments.only is None or name in arguments.only]
     for name in names:

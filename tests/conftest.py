@@ -1,6 +1,5 @@
 """Strict numerics for every test, and the float32 and float64 lanes."""
 
-import os
 from collections.abc import Iterator
 
 import jax
@@ -8,12 +7,11 @@ import numpy as np
 import pytest
 from jaxtyping import config as jaxtyping_config
 
+from experiments.quick import unfused_emitters
+
 collect_ignore = ["dependence/on_devices.py"]  # a program, not a module of tests
 
-# Compilation is most of the tests' time, and a third of it these two. Flags are read when JAX first starts a backend,
-# and a version that does not know one aborts.
-if jax.__version_info__[:2] == (0, 10) and "XLA_FLAGS" not in os.environ:
-    os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+unfused_emitters()
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
