@@ -27,7 +27,13 @@ DENSE = {
 
 
 @pytest.mark.parametrize(
-    ("name", "strength"), [("gaussian", 1.0), ("gaussian", 0.0), ("laplace", 0.1), ("inverse_multiquadric", 0.0)]
+    ("name", "strength"),
+    [
+        pytest.param("gaussian", 1.0, marks=pytest.mark.slow),
+        ("gaussian", 0.0),
+        ("laplace", 0.1),
+        pytest.param("inverse_multiquadric", 0.0, marks=pytest.mark.slow),
+    ],
 )
 def test_float32_at_four_thousand_samples(name, strength):
     """The error is 10⁻⁶ of √(HSIC(X,X)·HSIC(Y,Y)), also where HSIC itself is nearly 0."""

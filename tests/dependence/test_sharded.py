@@ -26,6 +26,7 @@ def test_eight_devices(arguments):
     assert outcome(started(8, *arguments)) == "same"
 
 
+@pytest.mark.slow
 def test_two_processes():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

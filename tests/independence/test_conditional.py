@@ -94,6 +94,7 @@ def test_neighbours_where_many_are_equal():
     assert all(len(set(row)) == 5 for row in neighbours)
 
 
+@pytest.mark.slow
 def test_levels_and_power():
     """Z decides both means; then, Z discrete, permutations are exact."""
     rng = np.random.default_rng(2)

@@ -18,7 +18,14 @@ from kerneldep.kernels import Gaussian, Label, Laplace, Linear
 from ..registry import ESTIMATORS
 
 N = 24
-FEATURES = [kd.RandomFourier(16), kd.RandomFourier(16, unbiased=True), kd.Nystrom(5), kd.Nystrom(5, unbiased=True)]
+FEATURES = [
+    pytest.param(kd.RandomFourier(16), marks=pytest.mark.slow),
+    kd.RandomFourier(16, unbiased=True),
+    kd.Nystrom(5),
+    pytest.param(kd.Nystrom(5, unbiased=True), marks=pytest.mark.slow),
+]
+VARIANTS = ("fourier_orthogonal", "fourier_quasi", "fourier_unbiased")
+"""Of one estimator, that differ in what `prepare` draws alone: behind `slow` here."""
 
 
 def key() -> jax.Array:
@@ -36,7 +43,11 @@ def drawn(scheme, num: int, n: int = N) -> np.ndarray:
     return scheme.draw(n, num, generator(jax.random.split(key())[1], ""))
 
 
-@pytest.mark.parametrize("case", ESTIMATORS, ids=str)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[pytest.mark.slow] if case.name in VARIANTS else []) for case in ESTIMATORS],
+    ids=str,
+)
 def test_null_values_are_estimates_of_permuted_data(x64, case):
     estimator = case.estimator
     n = max(N, 2 * estimator.min_samples)
@@ -50,7 +61,7 @@ def test_null_values_are_estimates_of_permuted_data(x64, case):
 
 
 @pytest.mark.parametrize("estimator", FEATURES, ids=str)
-@pytest.mark.parametrize("n", [N, N + 3])
+@pytest.mark.parametrize("n", [pytest.param(N, marks=pytest.mark.slow), N + 3])
 def test_blocks_of_features_are_the_permutations_they_stand_for(x64, estimator, n):
     x, y = data(n)
     scheme = WholeBlocks(6)

@@ -141,6 +141,7 @@ def test_learned_kernels_find_what_a_median_bandwidth_misses():
     assert missed >= 3
 
 
+@pytest.mark.slow
 def test_level():
     generator, num, alpha = np.random.default_rng(5), 60, 0.2
     optimiser = optax.sgd(1.0)
