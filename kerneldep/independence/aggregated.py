@@ -1,12 +1,13 @@
 """The aggregated test: many kernels at once, at the level of one test."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int8, Key
 
 from .. import _check
 from .._check import ArrayLike
@@ -19,7 +20,7 @@ from .arguments import as_level, generator, is_constant, refuse_traced, warn_if_
 from .chosen import Chosen
 from .gram_sums import Implementation, centred_gram, chosen, permuted_sums
 from .permutations import Uniform
-from .permuted import PERMUTATION_ENTRIES
+from .permuted import in_parts
 from .result import TestResult
 from .sign_flips import flipped_means, most_offsets, paired_cores, random_signs
 
@@ -207,10 +208,9 @@ def _under_permutations(
         for kernels, samples in ((kernels_x, x), (kernels_y, y))
     )
     factor = 1 / (n * (n - 3)) if unbiased else 1 / n**2
-    parts = -(-num * n // PERMUTATION_ENTRIES)
-    values = [permuted_sums(a, b, np.arange(n, dtype=np.int32)[None], implementation)]
-    for part in np.array_split(np.arange(num), parts):
-        values.append(permuted_sums(a, b, Uniform().draw(n, len(part), random), implementation))
+    evaluate = functools.partial(permuted_sums, a, b, implementation=implementation)
+    values = [evaluate(np.arange(n, dtype=np.int32)[None])]
+    values.append(in_parts(evaluate, functools.partial(Uniform().draw, n), n)(num, random))
     size = np.sqrt(np.multiply.outer(_squares(a), _squares(b)))
     return factor * _flat(values), factor * _rounding(a, size)
 
@@ -230,10 +230,12 @@ def _under_exchanges(
         jnp.stack([paired_cores(kernel, samples, num_offsets) for kernel in kernels])
         for kernels, samples in ((kernels_x, x), (kernels_y, y))
     )
-    values = [flipped_means(of_x, of_y, jnp.ones((half, 1), jnp.int8))]
-    parts = -(-num * half // (4 * PERMUTATION_ENTRIES))
-    for part in np.array_split(np.arange(num), parts):
-        values.append(flipped_means(of_x, of_y, jnp.asarray(random_signs(half, len(part), random))))
+
+    def evaluate(signs: Int8[np.ndarray, "N t"]) -> np.ndarray:
+        return np.asarray(flipped_means(of_x, of_y, jnp.asarray(signs)))
+
+    values = [evaluate(np.ones((half, 1), np.int8))]
+    values.append(in_parts(evaluate, functools.partial(random_signs, half), -(-half // 4))(num, random))
     size = np.sqrt(np.multiply.outer(_squares(of_x), _squares(of_y))) / (num_offsets * half)
     return _flat(values), _rounding(of_x, size)
 

@@ -1,5 +1,6 @@
 """The test of conditional independence: are X and Y independent given Z?"""
 
+import functools
 from typing import Any, Literal
 
 import equinox as eqx
@@ -20,8 +21,7 @@ from ..kernels.base import dense_gram
 from .arguments import as_level, generator, is_constant, refuse_traced, warn_if_unreachable
 from .gram_sums import Implementation, chosen, permuted_sums
 from .local_permutations import exchanges, nearest
-from .permutations import permutation_p_value
-from .permuted import PERMUTATION_ENTRIES
+from .permuted import Permuted, in_parts, sampled
 from .result import TestResult
 
 RIDGE = 1e-2
@@ -141,13 +141,13 @@ def conditional_test(
     against = residual @ left_x @ residual / n
     neighbours = nearest(np.asarray(samples[2], float), num_neighbours, random)
     (hub,) = exchanges(neighbours, 1, random)
-    values = [_sums(against, of_y, np.arange(n)[None], implementation)]
-    for part in np.array_split(np.arange(num_permutations), -(-num_permutations * n // PERMUTATION_ENTRIES)):
-        values.append(_sums(against, of_y, hub[exchanges(neighbours, len(part), random)], implementation))
-    observed, null = np.split(np.concatenate(values), [1])
+    evaluate = functools.partial(_sums, against, of_y, implementation=implementation)
+    (observed,) = evaluate(np.arange(n)[None])
     rounding = 8 * np.finfo(float).eps * np.linalg.norm(against) * np.linalg.norm(of_y)
-    p_value = permutation_p_value(float(observed[0]), null, float(rounding))
-    return TestResult(float(observed[0]), p_value, title, n, alpha, settings, null)
+    draw = in_parts(evaluate, lambda num, random: hub[exchanges(neighbours, num, random)], n)
+    permuted = Permuted(float(observed), float(rounding), draw)
+    null, p_value = sampled(permuted, num_permutations, random)
+    return TestResult(permuted.observed, p_value, title, n, alpha, settings, null)
 
 
 @eqx.filter_jit

@@ -1,5 +1,6 @@
 """Tests of independence by distance correlation."""
 
+import functools
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
@@ -17,8 +18,8 @@ from ..dependence.univariate import distance_sums
 from ..kernels import Distance
 from .arguments import as_level, generator, is_constant, refuse_traced, warn_if_unreachable
 from .gram_sums import Implementation, chosen
-from .permutations import Uniform, permutation_p_value
-from .permuted import Permuted, in_parts, permuted_estimate
+from .permutations import Uniform
+from .permuted import Permuted, in_parts, permuted_estimate, sampled
 from .result import TestResult
 
 SORTED_FROM = 5000
@@ -102,12 +103,9 @@ def distance_correlation_test(
         settings["permutations"] = num_permutations
         smallest = max(1 / (1 + num_permutations), 1 / Uniform().count(n))
         warn_if_unreachable(smallest, alpha, f"n = {n} and {num_permutations} permutations")
-        found = _covariances(samples, kernel, estimator, implementation)
-        null = found.permuted.draw(num_permutations, random) / found.scale
-        p_value = permutation_p_value(
-            found.permuted.observed / found.scale, null, found.permuted.rounding / found.scale
-        )
-        return TestResult(found.permuted.observed / found.scale, p_value, title, n, alpha, settings, null)
+        permuted, scale = _covariances(samples, kernel, estimator, implementation)
+        null, p_value = sampled(permuted, num_permutations, random)
+        return TestResult(permuted.observed / scale, p_value, title, n, alpha, settings, null / scale)
     correlation = float(distance_correlation_squared(x, y, exponent=kernel.exponent, estimator=estimator))
     if method == "t":
         v = n * (n - 3) / 2
@@ -147,7 +145,10 @@ def _of_sorted(x: Float[Array, " n"], y: Float[Array, " n"], estimator: Abstract
     scale = float(np.sqrt(own[0] * own[1]))
     (observed,) = evaluate(np.arange(len(x), dtype=np.int32)[None])
     rounding = 64 * float(np.finfo(float).eps) * len(x) * scale
-    return _Covariances(Permuted(float(observed), rounding, in_parts(evaluate, Uniform(), len(x))), scale)
+    return _Covariances(
+        Permuted(float(observed), rounding, in_parts(evaluate, functools.partial(Uniform().draw, len(x)), len(x))),
+        scale,
+    )
 
 
 @eqx.filter_jit

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+from collections.abc import Callable
 from typing import Literal
 
 import equinox as eqx
@@ -15,25 +16,43 @@ from ..dependence.tiled import Side
 Implementation = Literal["auto", "numba", "xla"]
 
 
-@eqx.filter_jit
-def centred_gram(one: Side, unbiased: bool) -> Float[Array, "n n"]:
-    """A of HSIC = c Σ A∘B, whose rows sum to 0.
+Rows = Callable[[Float[Array, "t n"], Int[Array, " t"]], Float[Array, "t n"]]
+"""Makes of rows of a Gram matrix, given with their indices, those of another."""
+
+
+def centring(one: Side, unbiased: bool, sums: Float[Array, " n"]) -> Rows:
+    """Makes of rows of K those of A in HSIC = c Σ A∘B, which sum to 0.
 
     V-statistic: HKH, and c = 1/n². U-statistic: zero on the diagonal, off it k_ij − (a_i + a_j)/(n−2) + S/((n−1)(n−2))
     with a = K̃1 and S = 1ᵀa (Székely and Rizzo 2014), and c = 1/(n(n−3)).
+
+    Args:
+        one: the variable.
+        unbiased: which of the two.
+        sums: of K's rows off the diagonal, each entry less `one.shift`, as `gram_sums` gives them.
     """
+    n = len(sums)
+    diagonal = one.diagonal - one.shift  # from the kernel itself: a distance of a point to itself may be rounded
+    sums = sums if unbiased else sums + diagonal
+    mean = sums.mean()  # taken out first: large sums lose digits
+    constant, rest = (mean / (n - 1), (sums - mean) / (n - 2)) if unbiased else (mean / n, (sums - mean) / n)
+
+    def centred(rows: Float[Array, "t n"], indices: Int[Array, " t"]) -> Float[Array, "t n"]:
+        own = indices[:, None] == jnp.arange(n)[None, :]
+        entries = rows - one.shift if unbiased else jnp.where(own, diagonal[indices][:, None], rows - one.shift)
+        entries = entries - constant - rest[indices][:, None] - rest[None, :]
+        return jnp.where(own, 0, entries) if unbiased else entries
+
+    return centred
+
+
+@eqx.filter_jit
+def centred_gram(one: Side, unbiased: bool) -> Float[Array, "n n"]:
+    """The whole of A (see `centring`)."""
     n = len(one.diagonal)
-    gram = one.kernel.pairwise(one.points, one.points) - one.shift
-    if unbiased:
-        keep = ~jnp.eye(n, dtype=bool)
-        rows = jnp.where(keep, gram, 0).sum(1)
-        mean = rows.mean()  # rows are centred first: large sums lose digits
-        rest = (rows - mean) / (n - 2)
-        return jnp.where(keep, gram - mean / (n - 1) - rest[:, None] - rest[None, :], 0)
-    # With the diagonal from the kernel itself: a distance of a point to itself may be rounded.
-    gram = jnp.where(jnp.eye(n, dtype=bool), (one.diagonal - one.shift)[:, None], gram)
-    rows = gram.mean(1)
-    return gram - rows[:, None] - (rows - rows.mean())[None, :]
+    gram = one.kernel.pairwise(one.points, one.points)
+    sums = jnp.where(jnp.eye(n, dtype=bool), 0, gram - one.shift).sum(1)
+    return centring(one, unbiased, sums)(gram, jnp.arange(n))
 
 
 def permuted_sums(

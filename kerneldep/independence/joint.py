@@ -16,8 +16,8 @@ from ..kernels import AbstractKernel
 from ..kernels.base import dense_gram
 from ..kernels.tiles import exact_unit
 from .arguments import as_level, generator, is_constant, refuse_traced, warn_if_unreachable
-from .permutations import Uniform, permutation_p_value
-from .permuted import GRAM_BYTES, PERMUTATION_ENTRIES
+from .permutations import Uniform
+from .permuted import GRAM_BYTES, Permuted, in_parts, sampled
 from .result import TestResult
 
 
@@ -73,26 +73,26 @@ def joint_test(
         return TestResult(0.0, 1.0, method, n, alpha, settings)
     smallest = max(1 / (1 + num_permutations), (1 / Uniform().count(n)) ** (d - sum(constant) - 1))
     warn_if_unreachable(smallest, alpha, f"n = {n} and {num_permutations} permutations")
-    identity = np.tile(np.arange(n, dtype=np.int32), (1, d - 1, 1))
-    parts = -(-num_permutations * n * (d - 1) // PERMUTATION_ENTRIES)
-    drawn = [
-        Uniform().draw(n, len(part) * (d - 1), random).reshape(-1, d - 1, n)
-        for part in np.array_split(np.arange(num_permutations), parts)
-    ]
     if d * n**2 * samples[0].dtype.itemsize <= GRAM_BYTES:
         grams = _Grams.of(filled, samples)
-        unit, rounding = float(grams.unit), float(grams.rounding)
-        values = [unit * np.asarray(_permuted(grams, jnp.asarray(some)), float) for some in (identity, *drawn)]
+        rounding = float(grams.rounding)
+
+        def evaluate(some: Int[np.ndarray, "t d1 n"]) -> np.ndarray:
+            return float(grams.unit) * np.asarray(_permuted(grams, jnp.asarray(some)), float)
     else:
         rounding = 8 * float(jnp.finfo(samples[0].dtype).eps) * float(_size(filled, samples))
-        values = [
-            np.array([float(dhsic((samples[0], *(x[p] for x, p in zip(samples[1:], one, strict=True))), filled))])
-            for some in (identity, *drawn)
-            for one in some
-        ]
-    observed, null = np.split(np.concatenate(values), [1])
-    p_value = permutation_p_value(float(observed[0]), null, rounding)
-    return TestResult(float(observed[0]), p_value, method, n, alpha, settings, null)
+
+        def evaluate(some: Int[np.ndarray, "t d1 n"]) -> np.ndarray:
+            moved = ((samples[0], *(x[p] for x, p in zip(samples[1:], one, strict=True))) for one in some)
+            return np.array([float(dhsic(one, filled)) for one in moved])
+
+    def draw(num: int, random: np.random.Generator) -> Int[np.ndarray, "num d1 n"]:
+        return Uniform().draw(n, num * (d - 1), random).reshape(num, d - 1, n)
+
+    (observed,) = evaluate(np.tile(np.arange(n, dtype=np.int32), (1, d - 1, 1)))
+    permuted = Permuted(float(observed), rounding, in_parts(evaluate, draw, n * (d - 1)))
+    null, p_value = sampled(permuted, num_permutations, random)
+    return TestResult(permuted.observed, p_value, method, n, alpha, settings, null)
 
 
 class _Grams(eqx.Module):

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 from jaxtyping import Array, Key
 
 from .. import _check
@@ -15,12 +14,9 @@ from ..dependence.hsic import checked
 from ..kernels import AbstractKernel
 from .arguments import as_level, generator, is_constant, refuse_traced, warn_if_unreachable
 from .gram_sums import Implementation, chosen
-from .permutations import AbstractPermutations, Uniform, permutation_p_value
-from .permuted import Permuted, permuted_callable, permuted_estimate
+from .permutations import AbstractPermutations, Uniform
+from .permuted import permuted_callable, permuted_estimate, sampled
 from .result import TestResult
-
-LOOK_AFTER = 100
-"""With early stopping, permutations drawn between looks."""
 
 
 def permutation_test(
@@ -120,23 +116,10 @@ def permutation_test(
         assert kernel_y is not None
         prepared = estimator.prepare(kernel_x, kernel_y, x, y, key=for_estimator)
         permuted = permuted_estimate(estimator, prepared, permutations, implementation)
-    null, p_value = sampled(permuted, num_permutations, stop_after, random)
+    null, p_value = sampled(permuted, num_permutations, random, stop_after)
     if len(null) < num_permutations:
         settings["permutations"] = f"{len(null):,} of {num_permutations:,}, stopped after {stop_after} at or above"
     return TestResult(permuted.observed, p_value, method, len(x), alpha, settings, null)
-
-
-def sampled(
-    permuted: Permuted, num_permutations: int, stop_after: int | None, random: np.random.Generator
-) -> tuple[np.ndarray, float]:
-    """Values under permutation, and the p-value."""
-    null = np.empty(0)
-    while len(null) < num_permutations:
-        left = num_permutations - len(null)
-        null = np.concatenate([null, permuted.draw(left if stop_after is None else min(left, LOOK_AFTER), random)])
-        if stop_after is not None and (null >= permuted.observed - permuted.rounding).sum() >= stop_after:
-            break
-    return null, permutation_p_value(permuted.observed, null, permuted.rounding, stop_after)
 
 
 def _pair(x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:

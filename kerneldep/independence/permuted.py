@@ -1,5 +1,6 @@
 """A statistic and its values under permutations of y, by whichever way is quickest for what an estimator prepared."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from ..dependence.exact import AbstractExact
 from ..dependence.feature_based import AbstractFeatureBased, FeatureSide
 from ..dependence.tiled import Side
 from .gram_sums import Implementation, centred_gram, permuted_sums
-from .permutations import AbstractPermutations, WholeBlocks
+from .permutations import AbstractPermutations, WholeBlocks, permutation_p_value
 
 Draw = Callable[[int, np.random.Generator], Float[np.ndarray, " num"]]
 
@@ -23,6 +24,9 @@ GRAM_BYTES = 2**30
 
 FEATURE_BYTES = 2**31
 """Largest feature matrix that is held, and largest table of products of blocks."""
+
+LOOK_AFTER = 100
+"""With early stopping, permutations drawn between looks."""
 
 PERMUTATION_ENTRIES = 2**24
 """Permutations are drawn and evaluated so many entries at a time."""
@@ -84,7 +88,7 @@ def _of_grams(
 
     (observed,) = evaluate(np.arange(n, dtype=np.int32)[None])
     size = factor * float(_frobenius(a) * _frobenius(b))  # |statistic| ≤ size, by Cauchy–Schwarz
-    return Permuted(observed, _rounding(a.dtype, size), in_parts(evaluate, permutations, n))
+    return Permuted(observed, _rounding(a.dtype, size), in_parts(evaluate, functools.partial(permutations.draw, n), n))
 
 
 def _of_features(of_x: FeatureSide, of_y: FeatureSide, unbiased: bool, permutations: AbstractPermutations) -> Permuted:
@@ -108,7 +112,7 @@ def _of_features(of_x: FeatureSide, of_y: FeatureSide, unbiased: bool, permutati
                 return np.asarray(moved).astype(float)
 
             return Permuted(observed, rounding, draw)
-    return Permuted(observed, rounding, in_parts(evaluate, permutations, n))
+    return Permuted(observed, rounding, in_parts(evaluate, functools.partial(permutations.draw, n), n))
 
 
 def _of_any(estimator: AbstractEstimator, prepared: Any, permutations: AbstractPermutations) -> Permuted:
@@ -124,7 +128,9 @@ def _of_any(estimator: AbstractEstimator, prepared: Any, permutations: AbstractP
 
     (observed,) = evaluate(np.arange(n, dtype=np.int32)[None])
     size = float(np.prod([_size(one) for one in prepared]))
-    return Permuted(observed, _rounding(leaves[0].dtype, size), in_parts(evaluate, permutations, n))
+    return Permuted(
+        observed, _rounding(leaves[0].dtype, size), in_parts(evaluate, functools.partial(permutations.draw, n), n)
+    )
 
 
 def permuted_callable(
@@ -151,20 +157,39 @@ def permuted_callable(
 
     (observed,) = evaluate(np.arange(n, dtype=np.int32)[None])  # as the others are computed, so that ties are ties
     return Permuted(
-        float(observed), _rounding(jnp.asarray(x).dtype, abs(observed)), in_parts(evaluate, permutations, n)
+        float(observed),
+        _rounding(jnp.asarray(x).dtype, abs(observed)),
+        in_parts(evaluate, functools.partial(permutations.draw, n), n),
     )
 
 
-def in_parts(evaluate: Callable[[Any], np.ndarray], permutations: AbstractPermutations, n: int) -> Draw:
-    """Draws permutations and evaluates a statistic, a limited number at a time."""
+def in_parts(evaluate: Callable[[Any], np.ndarray], draw: Callable[[int, np.random.Generator], Any], n: int) -> Draw:
+    """Evaluates a statistic under random permutations, or whatever else is drawn, a limited number at a time.
 
-    def draw(num: int, generator: np.random.Generator) -> np.ndarray:
-        parts = -(-num * n // PERMUTATION_ENTRIES)
-        size = -(-num // parts)
-        values = [evaluate(permutations.draw(n, size, generator)) for _ in range(parts)]
-        return np.concatenate(values)[:num]
+    Args:
+        evaluate: the values under some of them, with as many rows.
+        draw: so many of them.
+        n: how many numbers one of them holds.
+    """
 
-    return draw
+    def values(num: int, generator: np.random.Generator) -> np.ndarray:
+        parts = np.array_split(np.arange(num), -(-num * n // PERMUTATION_ENTRIES))
+        return np.concatenate([evaluate(draw(len(part), generator)) for part in parts])
+
+    return values
+
+
+def sampled(
+    permuted: Permuted, num: int, random: np.random.Generator, stop_after: int | None = None
+) -> tuple[np.ndarray, float]:
+    """Values under so many permutations, or as many as it takes to stop (see `permutation_test`), and the p-value."""
+    null = np.empty(0)
+    while len(null) < num:
+        left = num - len(null)
+        null = np.concatenate([null, permuted.draw(left if stop_after is None else min(left, LOOK_AFTER), random)])
+        if stop_after is not None and (null >= permuted.observed - permuted.rounding).sum() >= stop_after:
+            break
+    return null, permutation_p_value(permuted.observed, null, permuted.rounding, stop_after)
 
 
 def _rounding(dtype: Any, size: float) -> float:

@@ -1,6 +1,7 @@
 """Tests with kernels, or a critic, that were trained for power on another part of the samples."""
 
 import dataclasses
+import functools
 from typing import Any, Literal
 
 import equinox as eqx
@@ -22,9 +23,9 @@ from ..kernels.tiles import center
 from .arguments import as_level, generator, is_constant, refuse_traced, warn_if_unreachable
 from .chosen import Chosen
 from .gram_sums import Implementation, centred_gram, chosen
-from .permutation import permutation_test, sampled
+from .permutation import permutation_test
 from .permutations import Uniform
-from .permuted import Permuted, in_parts
+from .permuted import Permuted, in_parts, sampled
 from .result import TestResult
 from .training import JUDGED, default_optimiser, judged, maximise, num_trained
 
@@ -176,7 +177,7 @@ def power_optimised_test(
         return dataclasses.replace(result, method=METHODS[objective], settings=settings)
     warn_if_unreachable(1 / (1 + num_permutations), alpha, f"{num_permutations} permutations")
     permuted = _permuted_scores(model, x_test, y_test)
-    null, p_value = sampled(permuted, num_permutations, None, generator(key_test, "a power-optimised test"))
+    null, p_value = sampled(permuted, num_permutations, generator(key_test, "a power-optimised test"))
     settings["chosen"] = Chosen((model if critic is not None else _about(model, origin_x, origin_y),))
     settings = {"measure": "mean score", **settings}
     return TestResult(permuted.observed, p_value, METHODS[objective], len(x_test), alpha, settings, null)
@@ -248,7 +249,8 @@ def _permuted_scores(critic: Any, x: Float[Array, "n d"], y: Float[Array, "n e"]
     observed, size = float(mean[0]), float(square) ** 0.5
     if not np.isfinite(observed):
         raise ValueError(f"critic gives a mean score of {observed}: a finite number is needed.")
-    return Permuted(observed, 8 * float(jnp.finfo(mean.dtype).eps) * size, in_parts(evaluate, Uniform(), n))
+    rounding = 8 * float(jnp.finfo(mean.dtype).eps) * size
+    return Permuted(observed, rounding, in_parts(evaluate, functools.partial(Uniform().draw, n), n))
 
 
 @eqx.filter_jit

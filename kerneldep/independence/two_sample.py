@@ -1,5 +1,6 @@
 """The two-sample test: MMD², with all permutations of the pooled sample as one matrix product."""
 
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -13,14 +14,14 @@ from .. import _check
 from .._check import ArrayLike
 from ..dependence.exact import AbstractExact, Unbiased
 from ..dependence.mmd import two_samples
-from ..dependence.tiled import Side, map_rows, side
+from ..dependence.tiled import Side, gram_sums, map_rows, side
 from ..kernels import AbstractKernel, Gaussian
 from ..kernels.bandwidth import median_distance
 from ..kernels.base import check_parameters
 from .arguments import as_level, generator, is_constant, refuse_traced, warn_if_unreachable
-from .permutation import sampled
+from .gram_sums import centring
 from .permutations import Uniform
-from .permuted import Permuted, in_parts
+from .permuted import Permuted, in_parts, sampled
 from .result import TestResult
 
 
@@ -93,7 +94,7 @@ def two_sample_test(
     warn_if_unreachable(max(1 / (1 + num_permutations), 1 / count), alpha, why)
     kernel = Gaussian(median_distance(pooled)) if kernel is None else kernel
     permuted = _permuted_mmd(eqx.filter_jit(side)(kernel, pooled), len(x), isinstance(estimator, Unbiased))
-    null, p_value = sampled(permuted, num_permutations, None, random)
+    null, p_value = sampled(permuted, num_permutations, random)
     return TestResult(permuted.observed, p_value, method, len(pooled), alpha, settings, null)
 
 
@@ -113,7 +114,9 @@ def _permuted_mmd(pooled: Side, n: int, unbiased: bool) -> Permuted:
     observed, size = sums(np.arange(total, dtype=np.int32)[None])
     # |wᵀAw| ≤ ‖A‖ ‖w‖², by Cauchy–Schwarz.
     rounding = 8 * float(jnp.finfo(size.dtype).eps) * factor * float(size) * n * m / total
-    return Permuted(factor * float(observed[0]), rounding, in_parts(evaluate, Uniform(), total))
+    return Permuted(
+        factor * float(observed[0]), rounding, in_parts(evaluate, functools.partial(Uniform().draw, total), total)
+    )
 
 
 @eqx.filter_jit
@@ -121,26 +124,13 @@ def _weighted_sums(
     one: Side, weights: Float[Array, "N P"], unbiased: bool
 ) -> tuple[Float[Array, " P"], Float[Array, ""]]:
     """Σ_ij w_i A_ij w_j for each column of weights, which sum to 0; and ‖A‖, Frobenius."""
-    total = len(one.diagonal)
-
-    def entries(rows: Float[Array, "t N"], indices: Int[Array, " t"]) -> Float[Array, "t N"]:
-        own = indices[:, None] == jnp.arange(total)[None, :]
-        # With the diagonal from the kernel itself: a distance of a point to itself may be rounded.
-        diagonal = 0.0 if unbiased else (one.diagonal - one.shift)[indices][:, None]
-        return jnp.where(own, diagonal, rows - one.shift)
-
-    sums = map_rows(lambda rows, indices: entries(rows, indices).sum(1), one.kernel, one.points)
-    mean = sums.mean()
+    (sums,) = gram_sums((one,), ()).rows
+    centred = centring(one, unbiased, sums)
 
     def of_rows(rows: Float[Array, "t N"], indices: Int[Array, " t"]) -> tuple[Array, Array]:
-        # Weights that sum to 0 do not see terms u_i + u_j, but digits do.
-        rest = (sums - mean) / (total - 2 if unbiased else total)
-        constant = mean / (total - 1 if unbiased else total)
-        centred = entries(rows, indices) - constant - rest[indices][:, None] - rest[None, :]
-        if unbiased:
-            centred = jnp.where(indices[:, None] == jnp.arange(total)[None, :], 0, centred)
-        product = jnp.matmul(centred, weights, precision=jax.lax.Precision.HIGHEST)
-        return weights[indices] * product, (centred**2).sum(1)
+        own = centred(rows, indices)
+        product = jnp.matmul(own, weights, precision=jax.lax.Precision.HIGHEST)
+        return weights[indices] * product, (own**2).sum(1)
 
     values, squares = map_rows(of_rows, one.kernel, one.points)
     return values.sum(0), jnp.sqrt(squares.sum())

@@ -6,7 +6,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.signal
 from jaxtyping import Array, Float, Key
 
 from .. import _check
@@ -16,8 +15,8 @@ from ..dependence.hsic import checked_sides
 from ..dependence.tiled import Side, gram_sums, map_rows
 from ..kernels import AbstractKernel
 from .arguments import as_level, generator, is_constant, refuse_traced, warn_if_unreachable
-from .permutations import permutation_p_value
-from .permuted import PERMUTATION_ENTRIES
+from .gram_sums import centring
+from .permuted import Permuted, in_parts, sampled
 from .result import TestResult
 
 MEMORY = 20.0
@@ -93,40 +92,37 @@ def wild_bootstrap_test(
     warn_if_unreachable(1 / (1 + num_bootstraps), alpha, f"{num_bootstraps} bootstraps")
     unit = float(both[0].unit) * float(both[1].unit)
     in_units = both[0].in_units(), both[1].in_units()
-    parts = -(-num_bootstraps * n // PERMUTATION_ENTRIES)
-    observed, values = 0.0, []
-    for part in np.array_split(np.arange(num_bootstraps), parts):
-        process = processes(n, len(part), memory, random)
-        process = process - process.mean(0) if centred else process
-        weights = np.concatenate([np.ones((n, 1)), process], axis=1).astype(both[0].diagonal.dtype)
-        forms = unit * np.asarray(_forms(in_units, jnp.asarray(weights)), float)
-        observed = float(forms[0])
-        values.append(forms[1:])
-    null = np.concatenate(values)
-    return TestResult(observed, permutation_p_value(observed, null, 0.0), method, n, alpha, settings, null)
+
+    def draw(num: int, random: np.random.Generator) -> Float[np.ndarray, "n num"]:
+        process = processes(n, num, memory, random)
+        return process - process.mean(0) if centred else process
+
+    def evaluate(weights: Float[np.ndarray, "n t"]) -> np.ndarray:
+        return unit * np.asarray(_forms(in_units, jnp.asarray(weights, both[0].diagonal.dtype)), float)
+
+    (observed,) = evaluate(np.ones((n, 1)))
+    null, p_value = sampled(Permuted(float(observed), 0.0, in_parts(evaluate, draw, n)), num_bootstraps, random)
+    return TestResult(float(observed), p_value, method, n, alpha, settings, null)
 
 
 def processes(n: int, num: int, memory: float, generator: np.random.Generator) -> Float[np.ndarray, "n num"]:
     """Stationary Gaussian processes of unit variance with correlation e^{−|s − t|/l}, a column each."""
     noise = generator.normal(size=(n, num))
     noise[1:] *= np.sqrt(-np.expm1(-2 / memory))
-    return np.asarray(scipy.signal.lfilter([1.0], [1.0, -np.exp(-1 / memory)], noise, axis=0))
+    from scipy.signal import lfilter  # slow to import
+
+    return np.asarray(lfilter([1.0], [1.0, -np.exp(-1 / memory)], noise, axis=0))
 
 
 @eqx.filter_jit
 def _forms(sides: tuple[Side, Side], weights: Float[Array, "n t"]) -> Float[Array, " t"]:
     """Σ w∘((A∘B)w)/n² for each column w."""
     sums = gram_sums(sides, ())
-    n = float(len(weights))
-    means = [(off + of) / n for off, of in zip(sums.rows, sums.diagonals, strict=True)]
+    of_x, of_y = (centring(one, False, off) for one, off in zip(sides, sums.rows, strict=True))
 
     def of_rows(k: Array, l: Array, indices: Array) -> Array:
-        own = indices[:, None] == jnp.arange(len(weights))[None, :]
-        a, b = (
-            jnp.where(own, of[indices][:, None], gram - one.shift) - mean[indices][:, None] - (mean - mean.mean())[None]
-            for gram, one, of, mean in zip((k, l), sides, sums.diagonals, means, strict=True)
-        )
-        return weights[indices] * jnp.matmul(a * b, weights, precision=jax.lax.Precision.HIGHEST)
+        product = of_x(k, indices) * of_y(l, indices)
+        return weights[indices] * jnp.matmul(product, weights, precision=jax.lax.Precision.HIGHEST)
 
     kernels, points = tuple(one.kernel for one in sides), tuple(one.points for one in sides)
-    return map_rows(of_rows, kernels, points).sum(0) / n**2
+    return map_rows(of_rows, kernels, points).sum(0) / float(len(weights)) ** 2

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import kerneldep as kd
-from kerneldep.independence import permutation_test, wild_bootstrap, wild_bootstrap_test
+from kerneldep.independence import permutation_test, permuted, wild_bootstrap_test
 from kerneldep.independence.arguments import generator
 from kerneldep.independence.wild_bootstrap import processes
 from kerneldep.kernels import Distance, Gaussian
@@ -48,7 +48,7 @@ def test_bootstraps_are_their_double_sums(x64, monkeypatch, centred):
     ]
     np.testing.assert_allclose(found.null, expected, rtol=1e-9)
     assert found.p_value == (1 + sum(np.array(expected) >= found.statistic)) / 5
-    monkeypatch.setattr(wild_bootstrap, "PERMUTATION_ENTRIES", 60)  # in two parts
+    monkeypatch.setattr(permuted, "PERMUTATION_ENTRIES", 60)  # in two parts
     assert wild_bootstrap_test(x, y, *KERNELS, **options).null.shape == (4,)
 
 
