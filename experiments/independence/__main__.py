@@ -1,7 +1,7 @@
 """Simulate, and write a table: `python -m experiments.independence level|power [--repeats R] [--record]`.
 
 Tables go to `results/independence/`, with `--record` to `experiments/records/independence/`, where notebook 10 reads
-them. The recorded levels take about an hour on two cores, the powers likewise.
+them.
 """
 
 import argparse
@@ -25,11 +25,15 @@ def main() -> None:
     parser.add_argument("study", choices=REPEATS)
     parser.add_argument("--repeats", type=int, help="draws of each law; by default 1000 for levels, 200 for power")
     parser.add_argument("--peers", help="interpreter of an environment with tests/benchmarks/peers.lock, for power")
+    parser.add_argument("--workers", type=int, help="processes, by default one a core")
     parser.add_argument("--record", action="store_true", help="update the committed table")
     arguments = parser.parse_args()
     repeats = arguments.repeats or REPEATS[arguments.study]
     folder = ROOT / ("experiments/records/independence" if arguments.record else "results/independence")
-    found = level.rows(repeats) if arguments.study == "level" else power.rows(repeats, arguments.peers)
+    workers = arguments.workers
+    found = (
+        level.rows(repeats, workers) if arguments.study == "level" else power.rows(repeats, arguments.peers, workers)
+    )
     done = []
     for row in found:
         done.append(row)

@@ -1,4 +1,4 @@
-"""The tests by name, each a function of x, y and a key that gives a p-value; peers' tests, of x, y and a seed."""
+"""The tests by name, each a function of samples and a key that gives a p-value."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -9,7 +9,7 @@ import numpy as np
 import kerneldep as kd
 from kerneldep import independence as tests
 
-Test = Callable[[np.ndarray, np.ndarray, Any], float]
+Test = Callable[..., float]
 PERMUTATIONS = 199
 """α(P + 1) is whole at 1 % and 5 %, so that the level is met exactly."""
 
@@ -42,10 +42,26 @@ ASYMPTOTIC: dict[str, Test] = {
     "distance, t": lambda x, y, key: tests.distance_correlation_test(x, y, method="t").p_value,
     "distance, χ²": lambda x, y, key: tests.distance_correlation_test(x, y, method="chi_squared").p_value,
 }
-LEARNED: dict[str, Test] = {
-    "power-optimised": _learned("hsic"),
+LEARNED: dict[str, Test] = {"power-optimised": _learned("hsic")}
+CRITICS: dict[str, Test] = {
     "InfoNCE critic": _learned("infonce"),
     "NWJ critic": _learned("nwj"),
+}
+
+JOINT: dict[str, Test] = {
+    "joint": lambda x, y, z, key: tests.joint_test((x, y, z), num_permutations=PERMUTATIONS, key=key).p_value,
+}
+TWO_SAMPLE: dict[str, Test] = {
+    "two-sample": lambda x, y, key: tests.two_sample_test(x, y, num_permutations=PERMUTATIONS, key=key).p_value,
+}
+CONDITIONAL: dict[str, Test] = {
+    "conditional": lambda x, y, z, key: tests.conditional_test(x, y, z, num_permutations=PERMUTATIONS, key=key).p_value,
+    "conditional, gamma": lambda x, y, z, key: tests.conditional_test(x, y, z, method="gamma").p_value,
+}
+SERIES: dict[str, Test] = {
+    "wild bootstrap": lambda x, y, key: tests.wild_bootstrap_test(x, y, num_bootstraps=PERMUTATIONS, key=key).p_value,
+    "circular shifts": _permutation(permutations=tests.CircularShifts()),
+    "permutation, of series": _permutation(),
 }
 
 

@@ -1,41 +1,73 @@
-"""How often each test rejects independent data: `python -m experiments.independence level [--repeats R] [--record]`."""
+"""How often each test rejects where there is nothing to find: `python -m experiments.independence level`."""
 
+import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.stats
 
-from experiments.independence.battery import ASYMPTOTIC, EXACT, key
-from experiments.independence.samples import NULLS
+from experiments.independence import battery, samples
+from experiments.independence.workers import in_order
 
-SIZES = (20, 50, 100, 200, 500)
 LEVELS = (0.01, 0.05)
-TOLERANCES = {20: 0.05, 50: 0.03, 100: 0.02, 200: 0.02, 500: 0.02}
-"""How far from 5 % an asymptotic test may reject at n, beyond the binomial band; at 1 % a third of it."""
 
 
-def rows(repeats: int, sizes: tuple[int, ...] = SIZES) -> Iterator[dict[str, Any]]:
-    """A row for each test, law, n and level: the share of rejections and what it may be."""
-    for number, (law, draw) in enumerate(NULLS.items()):
-        for n in sizes:
-            p_values = {name: np.empty(repeats) for name in EXACT | ASYMPTOTIC}
-            for repeat in range(repeats):
-                x, y = draw(n, np.random.default_rng([number, n, repeat]))
-                for name, test in (EXACT | ASYMPTOTIC).items():
-                    p_values[name][repeat] = test(x, y, key(number, n, repeat))
-            for name, found in p_values.items():
-                for level in LEVELS:
-                    yield {"test": name, "law": law, "n": n, "repeats": repeats, "level": level} | judged(
-                        name, n, level, found
-                    )
+class Family(NamedTuple):
+    """Tests of one hypothesis, laws for which it holds, and sizes n of samples."""
+
+    tests: dict[str, battery.Test]
+    laws: dict[str, samples.Law]
+    sizes: tuple[int, ...]
 
 
-def judged(name: str, n: int, level: float, p_values: np.ndarray) -> dict[str, Any]:
-    """The share of p ≤ level; the two-sided 99.9 % binomial band about what is allowed; whether it is inside."""
-    spread = 0.0 if name in EXACT else TOLERANCES[n] * (1 if level == 0.05 else 1 / 3)
-    counts = len(p_values)
-    low = scipy.stats.binom.ppf(5e-4, counts, max(level - spread, 0)) / counts
-    high = scipy.stats.binom.ppf(1 - 5e-4, counts, level + spread) / counts
-    share = float(np.mean(p_values <= level))
-    return {"rejected": share, "low": low, "high": high, "held": low <= share <= high}
+FAMILIES: dict[str, Family] = {
+    "exact": Family(battery.EXACT, samples.NULLS, (20, 100, 500)),
+    "asymptotic": Family(battery.ASYMPTOTIC, samples.NULLS, (20, 50, 100, 200, 500)),
+    "learned": Family(battery.LEARNED, samples.NULLS, (50, 200)),
+    "critics": Family(battery.CRITICS, samples.NULLS, (100,)),
+    "joint": Family(battery.JOINT, samples.TRIPLES, (20, 100, 500)),
+    "two-sample": Family(battery.TWO_SAMPLE, samples.TWO_SAMPLES, (20, 100, 500)),
+    "conditional": Family(battery.CONDITIONAL, samples.GIVEN, (50, 200)),
+    "series": Family(battery.SERIES, samples.SERIES, (100, 500)),
+}
+
+
+class Cell(NamedTuple):
+    """What one worker does at a time."""
+
+    family: str
+    law: str
+    n: int
+    repeats: int
+
+
+def rows(repeats: int, workers: int | None = None) -> Iterator[dict[str, Any]]:
+    """A row for each test, law and n: the share of rejections at 1 % and 5 %."""
+    cells = [
+        Cell(name, law, n, repeats) for name, family in FAMILIES.items() for n in family.sizes for law in family.laws
+    ]
+    for cell, p_values in zip(cells, in_order(p_values_of, cells, workers), strict=True):
+        for test, found in p_values.items():
+            shares = {f"rejected_{level}": float(np.mean(found <= level)) for level in LEVELS}
+            yield {"family": cell.family, "test": test, "law": cell.law, "n": cell.n, "repeats": repeats} | shares
+
+
+def p_values_of(cell: Cell) -> dict[str, np.ndarray]:
+    """Of each test of the cell's family, on the same draws."""
+    family = FAMILIES[cell.family]
+    seed = (list(FAMILIES).index(cell.family), list(family.laws).index(cell.law), cell.n)
+    found = {name: np.empty(cell.repeats) for name in family.tests}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a draw of 20 may be constant
+        for repeat in range(cell.repeats):
+            drawn = family.laws[cell.law](cell.n, np.random.default_rng([*seed, repeat]))
+            for name, test in family.tests.items():
+                found[name][repeat] = test(*drawn, key=battery.key(*seed, repeat))
+    return found
+
+
+def band(share: float, repeats: int) -> tuple[float, float]:
+    """The two-sided 99.9 % binomial band about a probability, as shares of so many repeats."""
+    counts = scipy.stats.binom.ppf([5e-4, 1 - 5e-4], repeats, share)
+    return counts[0] / repeats, counts[1] / repeats

@@ -10,11 +10,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.independence.samples import SHAPES
+from experiments.independence.workers import in_order
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 OWN = ("permutation", "distance, permutation", "aggregated", "power-optimised", "InfoNCE critic", "NWJ critic")
@@ -28,25 +29,40 @@ def draws(shape: str, strength: float, repeats: int) -> list[tuple[np.ndarray, n
     return [law(n, strength, np.random.default_rng([*cell, repeat])) for repeat in range(repeats)]
 
 
-def rows(repeats: int, peers: str | None) -> Iterator[dict[str, Any]]:
-    """A row for each test, shape and strength: the share of rejections at 5 %, and its standard error."""
-    from experiments.independence.battery import EXACT, LEARNED, key
+class Cell(NamedTuple):
+    """What one worker does at a time."""
 
-    tests = {name: test for name, test in (EXACT | LEARNED).items() if name in OWN}
-    for number, (shape, (_, n, strengths)) in enumerate(SHAPES.items()):
-        for strength in strengths:
-            pairs = draws(shape, strength, repeats)
-            found = {
-                name: [test(x, y, key(number, repeat)) for repeat, (x, y) in enumerate(pairs)]
-                for name, test in tests.items()
-            }
-            if peers:
-                found |= _of_peers(peers, pairs)
-            for name, p_values in found.items():
-                share = float(np.mean(np.array(p_values) <= LEVEL))
-                error = np.sqrt(share * (1 - share) / len(p_values))
-                yield {"test": name, "shape": shape, "n": n, "strength": strength, "repeats": len(p_values),
-                       "power": share, "standard_error": error}  # fmt: skip
+    shape: str
+    strength: float
+    repeats: int
+    peers: str | None
+
+
+def rows(repeats: int, peers: str | None, workers: int | None = None) -> Iterator[dict[str, Any]]:
+    """A row for each test, shape and strength: the share of rejections at 5 %, and its standard error."""
+    cells = [
+        Cell(shape, strength, repeats, peers) for shape, (_, _, strengths) in SHAPES.items() for strength in strengths
+    ]
+    for cell, p_values in zip(cells, in_order(p_values_of, cells, workers), strict=True):
+        for test, found in p_values.items():
+            share = float(np.mean(np.array(found) <= LEVEL))
+            error = np.sqrt(share * (1 - share) / len(found))
+            yield {"test": test, "shape": cell.shape, "n": SHAPES[cell.shape][1], "strength": cell.strength,
+                   "repeats": len(found), "power": share, "standard_error": error}  # fmt: skip
+
+
+def p_values_of(cell: Cell) -> dict[str, list[float]]:
+    """Of every test, critics on the first half of the draws only: each trains a network."""
+    from experiments.independence import battery
+
+    pairs = draws(cell.shape, cell.strength, cell.repeats)
+    number = list(SHAPES).index(cell.shape)
+    found = {}
+    for name, test in (battery.EXACT | battery.LEARNED | battery.CRITICS).items():
+        if name in OWN:
+            some = pairs[: cell.repeats // 2] if name in battery.CRITICS else pairs
+            found[name] = [test(x, y, key=battery.key(number, repeat)) for repeat, (x, y) in enumerate(some)]
+    return found | (_of_peers(cell.peers, pairs) if cell.peers else {})
 
 
 def _of_peers(python: str, pairs: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, list[float]]:

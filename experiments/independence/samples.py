@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 Pair = tuple[np.ndarray, np.ndarray]
-Law = Callable[[int, np.random.Generator], Pair]
+Law = Callable[[int, np.random.Generator], tuple[np.ndarray, ...]]
 Shape = Callable[[int, float, np.random.Generator], Pair]
 
 
@@ -32,6 +32,54 @@ NULLS: dict[str, Law] = {
     "10 and 1 dimensions": _unequal,
 }
 """Independent: normal; four and three equally likely values; Student's t with 2 degrees; normal beside exponential."""
+
+
+def _triple(law: Law) -> Law:
+    """Another variable like the second, independent of both."""
+    return lambda n, rng: (*law(n, rng), law(n, rng)[1])
+
+
+def _two_of_one_law(law: Law) -> Law:
+    """Two samples of the law of x, the second half as long."""
+    return lambda n, rng: (law(n, rng)[0], law(n // 2, rng)[0])
+
+
+TRIPLES: dict[str, Law] = {name: _triple(law) for name, law in NULLS.items()}
+TWO_SAMPLES: dict[str, Law] = {name: _two_of_one_law(law) for name, law in NULLS.items()}
+
+
+def _given(shape: Callable[[np.ndarray], np.ndarray], dim: int) -> Law:
+    """x = f(z) + noise and y = f(z) + another, f acting on the mean of z's coordinates (of unit variance)."""
+
+    def law(n: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        z = rng.normal(size=(n, dim))
+        common = shape(z.sum(1, keepdims=True) / np.sqrt(dim))
+        return common + 0.5 * rng.normal(size=(n, 1)), common + 0.5 * rng.normal(size=(n, 1)), z
+
+    return law
+
+
+GIVEN: dict[str, Law] = {
+    "linear in z": _given(lambda z: z, 1),
+    "smooth in z": _given(np.tanh, 1),
+    "sin 3z": _given(lambda z: np.sin(3 * z), 1),
+    "smooth in 3 coordinates": _given(np.tanh, 3),
+}
+"""Dependent, but independent given z."""
+
+
+def _autoregressive(coefficient: float) -> Law:
+    def law(n: int, rng: np.random.Generator) -> Pair:
+        noise = rng.normal(size=(2, n + 200, 1))
+        for t in range(1, n + 200):
+            noise[:, t] += coefficient * noise[:, t - 1]
+        return noise[0, 200:], noise[1, 200:]
+
+    return law
+
+
+SERIES: dict[str, Law] = {f"autoregression, {a}": _autoregressive(a) for a in (0.0, 0.5, 0.8)}
+"""Two independent stationary series."""
 
 
 def _linear(n: int, strength: float, rng: np.random.Generator) -> Pair:
