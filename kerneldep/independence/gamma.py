@@ -103,12 +103,10 @@ def gamma_test(
         return TestResult(0.0, 1.0, method, n, alpha, settings)
     gretton = moments == "gretton"
     prepared = (sides if gretton else functools.partial(estimator.prepare, key=key))(kernel_x, kernel_y, x, y)
-    unit = float(prepared[0].unit) * float(prepared[1].unit)
-    of_x, of_y = (one.in_units() for one in prepared)
-    if gretton and isinstance(of_x, Side) and isinstance(of_y, Side):
-        total, mean, variance = map(float, _gretton((of_x, of_y)))
+    if gretton:
+        unit, total, mean, variance = jax.tree.map(float, _gretton(prepared))
     else:
-        total, a, b = jax.tree.map(float, _sums((of_x, of_y)))
+        unit, total, a, b = jax.tree.map(float, _sums(prepared))
         mean, variance = permutation_moments(a, b, n)
     p_value = (
         float(scipy.special.gammaincc(mean**2 / variance, max(total, 0) * mean / variance)) if variance > 0 else 1.0
@@ -132,16 +130,18 @@ def permutation_moments(a: CentredMoments, b: CentredMoments, n: int) -> tuple[f
     return float(mean), float(variance)
 
 
-Sums = tuple[Scalar, CentredMoments, CentredMoments]
+Sums = tuple[Scalar, Scalar, CentredMoments, CentredMoments]
 
 
 @eqx.filter_jit
 def _sums(prepared: tuple[Any, Any]) -> Sums:
-    """T, and the moments of A and B."""
-    if isinstance(prepared[0], FeatureSide):
-        return _feature_sums(*prepared)
+    """The unit of all that follows; T; and the moments of A and B."""
+    unit = prepared[0].unit * prepared[1].unit
+    of_x, of_y = (one.in_units() for one in prepared)
+    if isinstance(of_x, FeatureSide):
+        return unit, *_feature_sums(of_x, of_y)
     pairs = ((0, 1), (0, 0), (1, 1))
-    sums = gram_sums(prepared, pairs)
+    sums = gram_sums((of_x, of_y), pairs)
     n = float(len(sums.rows[0]))
     products = [Biased().from_sums(sums, which, pair) * n**2 for which, pair in enumerate(pairs)]
     diagonals = []
@@ -153,10 +153,10 @@ def _sums(prepared: tuple[Any, Any]) -> Sums:
         CentredMoments(diagonal.sum(), squares, (diagonal**2).sum())
         for diagonal, squares in zip(diagonals, products[1:], strict=True)
     )
-    return products[0], a, b
+    return unit, products[0], a, b
 
 
-def _feature_sums(of_x: FeatureSide, of_y: FeatureSide) -> Sums:
+def _feature_sums(of_x: FeatureSide, of_y: FeatureSide) -> tuple[Scalar, CentredMoments, CentredMoments]:
     """The same of K = ΦΦᵀ and L = ΨΨᵀ: Σ A_ii² is Σ p² of p = ‖φ‖², which the U-statistic needs too."""
 
     def pairs(maps: tuple[Any, Any], samples: tuple[Array, Array]) -> tuple[tuple[Array, Array], ...]:
@@ -170,13 +170,15 @@ def _feature_sums(of_x: FeatureSide, of_y: FeatureSide) -> Sums:
 
 
 @eqx.filter_jit
-def _gretton(sides: tuple[Side, Side]) -> tuple[Scalar, Scalar, Scalar]:
-    """T, and n² times the mean and n⁴ times the variance of HSIC as Gretton et al. (2008) approximate them.
+def _gretton(prepared: tuple[Side, Side]) -> tuple[Scalar, Scalar, Scalar, Scalar]:
+    """The unit of what follows, T, and n² times the mean and n⁴ times the variance of HSIC by Gretton et al. (2008).
 
     Mean (1 + μ_x μ_y − μ_x − μ_y)/n for kernels with k(x, x) = 1, μ the means off the diagonal; in general
     (k̄ − μ_x)(l̄ − μ_y)/n with the mean diagonals. Variance 2(n − 4)(n − 5)/(n(n − 1)(n − 2)(n − 3)) times the mean of
     (A∘B)² off the diagonal.
     """
+    unit = prepared[0].unit * prepared[1].unit
+    sides = prepared[0].in_units(), prepared[1].in_units()
     sums = gram_sums(sides, ((0, 1),))
     n = float(len(sums.rows[0]))
     total = Biased().from_sums(sums, 0, (0, 1)) * n**2
@@ -189,4 +191,4 @@ def _gretton(sides: tuple[Side, Side]) -> tuple[Scalar, Scalar, Scalar]:
 
     squares = map_rows(of_rows, tuple(one.kernel for one in sides), tuple(one.points for one in sides))
     variance = 2 * (n - 4) * (n - 5) / (n * (n - 1) * (n - 2) * (n - 3)) * squares.sum() / (n * (n - 1))
-    return total, gaps[0] * gaps[1] / n * n**2, variance * n**4
+    return unit, total, gaps[0] * gaps[1] / n * n**2, variance * n**4

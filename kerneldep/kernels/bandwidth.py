@@ -1,7 +1,7 @@
 """Rules that choose a kernel's bandwidth from data."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -84,66 +84,84 @@ def median_distance(x: Float[Array, "n d"]) -> Scalar:
     unit = jnp.abs(x).max()
     unit = exact_unit(jnp.where(unit > 0, unit, 1), x.dtype)
     total = n * (n - 1) // 2
-    count, mean = _of_numbers(x[:, 0] / unit) if x.shape[1] == 1 else _of_points(x / unit)
-    lower = _order_statistic(count, (total - 1) // 2, x.dtype)
-    upper = lower if total % 2 else _order_statistic(count, total // 2, x.dtype)
-    median = 0.5 * (lower + upper)
+    distances = _of_numbers(x[:, 0] / unit) if x.shape[1] == 1 else _of_points(x / unit)
+    lower, count = _order_statistic(distances, (total - 1) // 2, x.dtype)
+    upper = jnp.where(count > total // 2, lower, distances.above(lower))
+    median, mean = 0.5 * (lower + upper), distances.mean
     return unit * jnp.where(median > 0, median, jnp.where(mean > 0, mean, 1))
 
 
-Count = Callable[[Int[Array, ""]], Int[Array, ""]]
-"""How many pairs are at a distance of at most a number, given by its bit pattern."""
+class _Distances(NamedTuple):
+    """Of all pairs of distinct samples."""
+
+    count: Callable[[Scalar], Int[Array, ""]]
+    """How many are at most a number."""
+    above: Callable[[Scalar], Scalar]
+    """The least above a number."""
+    mean: Scalar
+    """Of the non-zero ones."""
 
 
-def _of_points(x: Float[Array, "n d"]) -> tuple[Count, Scalar]:
-    """`Count` of all pairs of points, and the mean of their non-zero distances."""
-    prepared = points(x)
+def _of_points(x: Float[Array, "n d"]) -> _Distances:
+    """By a matrix of half as many rows: each also holds what is right of the diagonal in its mirror image's."""
+    prepared, n = points(x), len(x)
     distances = jnp.sqrt(squared_distances(prepared, prepared, rough=True))
-    pairs = jnp.arange(len(x))[:, None] < jnp.arange(len(x))[None, :]
-    codes = _bits(distances)
-    positive = (pairs & (distances > 0)).sum()
-    mean = jnp.where(pairs, distances, 0).sum() / jnp.maximum(positive, 1)
-    return lambda code: (pairs & (codes <= code)).sum(), mean
+    row, column = jnp.arange(-(-n // 2))[:, None], jnp.arange(n)[None, :]
+    folded = jnp.where(column > row, distances[: len(row)], distances[::-1, ::-1][: len(row)])
+    once = (column > row) | ((column < row) & (row < n - 1 - row))  # the middle one of an odd number is its own image
+    folded = jnp.where(once, folded, jnp.inf)
+
+    def count(bound: Scalar) -> Int[Array, ""]:
+        return (folded <= bound).sum(0).sum()  # first into a row: no CPU adds several entries to one sum at once
+
+    positive = n * (n - 1) // 2 - count(jnp.zeros((), x.dtype))
+    mean = jnp.where(once, folded, 0).sum() / jnp.maximum(positive, 1)
+    return _Distances(count, lambda bound: jnp.where(folded > bound, folded, jnp.inf).min(), mean)
 
 
-def _of_numbers(x: Float[Array, " n"]) -> tuple[Count, Scalar]:
-    """The same on a line, without the pairs: of sorted numbers those within a distance follow each other."""
+def _of_numbers(x: Float[Array, " n"]) -> _Distances:
+    """On a line, without the pairs: of sorted numbers those within a distance follow each other."""
     x, n = jnp.sort(x), len(x)
     first = jnp.arange(n)
 
-    def count(code: Int[Array, ""]) -> Int[Array, ""]:
+    def last(bound: Scalar) -> Int[Array, " n"]:
         def halve(_: Any, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
             low, high = bounds  # the last partner of each is among these
             middle = (low + high + 1) // 2
-            within = _bits(x[middle] - x) <= code
+            within = x[middle] - x <= bound
             return jnp.where(within, middle, low), jnp.where(within, high, middle - 1)
 
-        last, _ = jax.lax.fori_loop(0, n.bit_length(), halve, (first, jnp.full_like(first, n - 1)))
-        return (last - first).sum()
+        return jax.lax.fori_loop(0, n.bit_length(), halve, (first, jnp.full_like(first, n - 1)))[0]
 
-    positive = n * (n - 1) // 2 - count(_bits(jnp.zeros((), x.dtype)))
+    def count(bound: Scalar) -> Int[Array, ""]:
+        return (last(bound) - first).sum()
+
+    def above(bound: Scalar) -> Scalar:
+        after = last(bound) + 1
+        return jnp.where(after < n, x[jnp.minimum(after, n - 1)] - x, jnp.inf).min()
+
+    positive = n * (n - 1) // 2 - count(jnp.zeros((), x.dtype))
     mean = ((2 * first - (n - 1)).astype(x.dtype) * x).sum() / jnp.maximum(positive, 1)  # Σ_{i<j} x_j − x_i
-    return count, jnp.where(positive > 0, mean, 0)
+    return _Distances(count, above, jnp.where(positive > 0, mean, 0))
 
 
-def _bits(values: Float[Array, "*shape"]) -> Int[Array, "*shape"]:
-    """Bit patterns, in which non-negative floats are ordered like integers."""
-    return jax.lax.bitcast_convert_type(values, {4: jnp.int32, 8: jnp.int64}[values.dtype.itemsize])
+def _order_statistic(distances: _Distances, rank: int, dtype: jnp.dtype) -> tuple[Scalar, Int[Array, ""]]:
+    """The distance of a given rank (from 0) among the pairs, and how many are at most as large.
 
-
-def _order_statistic(count: Count, rank: int, dtype: jnp.dtype) -> Scalar:
-    """The distance of a given rank (from 0) among the pairs.
-
-    By bisection on its bit pattern: 31 or 63 counts, ten times faster than XLA's sort on a CPU.
+    By bisection on bit patterns, in which non-negative floats are ordered like integers: 31 or 63 counts, far faster
+    than XLA's sort on a CPU.
     """
-    bits = _bits(jnp.zeros((), dtype)).dtype
+    bits = {4: jnp.int32, 8: jnp.int64}[dtype.itemsize]
+
+    def value(code: Int[Array, ""]) -> Scalar:
+        return jax.lax.bitcast_convert_type(code, dtype)
 
     def halve(_: Any, bounds: tuple[Int[Array, ""], Int[Array, ""]]) -> tuple[Array, Array]:
         low, high = bounds
         middle = low + (high - low) // 2
-        enough = count(middle) > rank
+        enough = distances.count(value(middle)) > rank
         return jnp.where(enough, low, middle + 1), jnp.where(enough, middle, high)
 
-    start = (jnp.zeros((), bits), jnp.asarray(jnp.iinfo(bits).max, bits))
-    found, _ = jax.lax.fori_loop(0, 8 * dtype.itemsize - 1, halve, start)
-    return jax.lax.bitcast_convert_type(found, dtype)
+    start = (jnp.zeros((), bits), jax.lax.bitcast_convert_type(jnp.asarray(jnp.inf, dtype), bits))
+    found = value(jax.lax.fori_loop(0, 8 * dtype.itemsize - 1, halve, start)[0])
+    return found, distances.count(found)
