@@ -71,3 +71,19 @@ def band(share: float, repeats: int) -> tuple[float, float]:
     """The two-sided 99.9 % binomial band about a probability, as shares of so many repeats."""
     counts = scipy.stats.binom.ppf([5e-4, 1 - 5e-4], repeats, share)
     return counts[0] / repeats, counts[1] / repeats
+
+
+APPROXIMATE = ("asymptotic", "conditional", "series")
+"""Families whose level is not α at every n; of `exact`, `learned`, `critics`, `joint` and `two-sample` it is."""
+
+
+def allowed(row: Any) -> tuple[tuple[float, float], tuple[float, float]]:
+    """For each of `LEVELS`, between what the share of rejections of a row may be.
+
+    Of a test with exact level the band about α; of another, from nothing to the band about what `TOLERANCES` allows.
+    """
+    if row["family"] not in APPROXIMATE:
+        of_one, of_five = (band(level, row["repeats"]) for level in LEVELS)
+        return of_one, of_five
+    of_one, of_five = ((0.0, band(most, row["repeats"])[1]) for most in TOLERANCES[row["test"]][row["n"]])
+    return of_one, of_five

@@ -31,9 +31,14 @@ def permuted_sums(a: np.ndarray, b: np.ndarray, permutations: np.ndarray) -> np.
     if len(starts) == 1:
         work(0)
     else:
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
+        with ThreadPoolExecutor(_num_cores()) as threads:
             list(threads.map(work, starts))
     return sums
+
+
+def _num_cores() -> int:
+    """Of this process, which may be held to some."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})

@@ -31,7 +31,7 @@ DENSE = {
     [
         pytest.param("gaussian", 1.0, marks=pytest.mark.slow),
         ("gaussian", 0.0),
-        ("laplace", 0.1),
+        pytest.param("laplace", 0.1, marks=pytest.mark.slow),
         pytest.param("inverse_multiquadric", 0.0, marks=pytest.mark.slow),
     ],
 )

@@ -5,7 +5,6 @@ import itertools
 import jax
 import numpy as np
 import pytest
-import scipy.stats
 
 from kerneldep.independence import Uniform, joint, joint_test
 from kerneldep.independence.arguments import generator
@@ -63,17 +62,6 @@ def test_sees_what_pairs_do_not():
     for pair in itertools.combinations(samples, 2):
         assert joint_test(pair, num_permutations=99, key=key()).p_value > 0.01
     assert joint_test(samples, num_permutations=199, key=key()).p_value < 0.01
-
-
-def test_level():
-    rng = np.random.default_rng(7)
-    keys = jax.random.split(key(), 150)
-    kernels = (Gaussian(1.0),) * 3
-    rejected = sum(
-        joint_test(tuple(rng.normal(size=(3, 12))), kernels, num_permutations=19, key=one).rejected for one in keys
-    )
-    low, high = scipy.stats.binom.ppf([5e-4, 1 - 5e-4], len(keys), 0.05)
-    assert low <= rejected <= high
 
 
 def test_ties_and_units():

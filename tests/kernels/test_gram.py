@@ -19,6 +19,7 @@ from kerneldep.kernels.base import dense_gram
 
 from ..oracles import kernels as oracle
 from ..registry import KERNELS, KernelCase
+from ..thorough import thorough
 
 N = 12
 LANES = [("float64", 3), ("float32", 20)]
@@ -84,13 +85,22 @@ class Subject:
 SUBJECTS = [Subject(case, *lane) for case in KERNELS for lane in LANES + MORE_LANES * (case.name in OWN_DISTANCES)]
 
 
+def is_quick(subject: Subject) -> bool:
+    """Two precisions and dimensions of every kernel, all of two."""
+    return (subject.dtype, subject.dim) in LANES or subject.case.name in ("gaussian", "laplace_l1")
+
+
 # Of module scope: pytest then runs all tests of one subject in a row, and they share its compilation.
-@pytest.fixture(scope="module", params=SUBJECTS, ids=str)
+@pytest.fixture(scope="module", params=thorough(SUBJECTS, is_quick), ids=str)
 def subject(request):
     return request.param
 
 
-@pytest.fixture(scope="module", params=[one for one in SUBJECTS if one.case.stationarity == "strict"], ids=str)
+@pytest.fixture(
+    scope="module",
+    params=thorough([one for one in SUBJECTS if one.case.stationarity == "strict"], is_quick),
+    ids=str,
+)
 def radial(request):
     return request.param
 

@@ -10,13 +10,15 @@ import pytest
 from paper_figures import figures
 from paper_figures.gallery import write_gallery
 
+from ..thorough import thorough
+
 pytestmark = pytest.mark.optimised
 
 GALLERY = figures.ROOT / "paper_figures" / "gallery"
 every_figure = pytest.mark.parametrize("name", figures.NAMES)
 
 
-@every_figure
+@pytest.mark.parametrize("name", thorough(figures.NAMES, ("dependence_picture", "byol_dependence").__contains__))
 def test_same_table_same_bytes(name, tmp_path):
     """Beside the committed files, where the same matplotlib drew them; else beside a second drawing."""
     table = pd.read_csv(GALLERY / f"{name}.csv")
