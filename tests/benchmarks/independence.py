@@ -110,6 +110,9 @@ CLOSED = {
 }
 MANY = {
     "kerneldep aggregated": Way(own("aggregated_test"), (500, N), remark="25 kernel pairs"),
+    "kerneldep aggregated, incomplete": Way(
+        own("aggregated_test", estimator=lambda kd: kd.Incomplete(200)), (500, N), remark="25 kernel pairs, 200 offsets"
+    ),
     "kerneldep block": Way(own("block_test"), (100_000,)),
     "kerneldep gamma, features": Way(
         own("gamma_test", estimator=lambda kd: kd.RandomFourier(FEATURES)), (100_000, 1_000_000), repeats=3
