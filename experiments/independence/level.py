@@ -73,6 +73,20 @@ def band(share: float, repeats: int) -> tuple[float, float]:
     return counts[0] / repeats, counts[1] / repeats
 
 
+def _at_all(sizes: tuple[int, ...], *most: float) -> dict[int, tuple[float, ...]]:
+    return dict.fromkeys(sizes, most)
+
+
+TOLERANCES: dict[str, dict[int, tuple[float, ...]]] = {
+    "gamma": _at_all((20, 50), 0.015, 0.06) | _at_all((100, 200, 500), 0.015, 0.055),
+    "gamma, Gretton": _at_all((20, 50), 0.02, 0.065) | _at_all((100, 200, 500), 0.015, 0.055),
+    "spectral": _at_all((20, 50, 100, 200, 500), 0.01, 0.055),
+    "block": _at_all((20, 50, 100, 200, 500), 0.01, 0.05),
+    "distance, t": _at_all((20, 50, 100, 200, 500), 0.04, 0.075),
+    "distance, χ²": _at_all((20, 50, 100, 200, 500), 0.01, 0.06),
+}
+"""By test and n, the most that it may reject at each of `LEVELS` of the laws here, where its own level is not exact."""
+
 APPROXIMATE = ("asymptotic", "conditional", "series")
 """Families whose level is not α at every n; of `exact`, `learned`, `critics`, `joint` and `two-sample` it is."""
 
