@@ -11,6 +11,7 @@ import pathlib
 import pandas as pd
 
 from experiments.independence import level, power
+from experiments.independence.samples import SHAPES
 from experiments.ssl.runs import write
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -25,23 +26,31 @@ def main() -> None:
     parser.add_argument("study", choices=REPEATS)
     parser.add_argument("--repeats", type=int, help="draws of each law; by default 1000 for levels, 200 for power")
     parser.add_argument("--peers", help="interpreter of an environment with tests/benchmarks/peers.lock, for power")
+    parser.add_argument("--only", help="a family of tests, or a shape: only its rows of the table are made anew")
     parser.add_argument("--workers", type=int, help="processes, by default one a core")
     parser.add_argument("--record", action="store_true", help="update the committed table")
     arguments = parser.parse_args()
     repeats = arguments.repeats or REPEATS[arguments.study]
-    folder = ROOT / ("experiments/records/independence" if arguments.record else "results/independence")
-    workers = arguments.workers
-    found = (
-        level.rows(repeats, workers) if arguments.study == "level" else power.rows(repeats, arguments.peers, workers)
-    )
+    path = ROOT / ("experiments/records" if arguments.record else "results") / f"independence/{arguments.study}.csv"
+    only, workers = arguments.only, arguments.workers
+    if arguments.study == "level":
+        group, groups, found = "family", list(level.FAMILIES), level.rows(repeats, only, workers)
+    else:
+        group, groups, found = "shape", list(SHAPES), power.rows(repeats, arguments.peers, only, workers)
+    if only is not None and only not in groups:
+        parser.error(f"--only {only}: one of {', '.join(groups)} is needed.")
+    table = pd.read_csv(path) if only is not None and path.exists() else pd.DataFrame({group: []})
+    others = table[table[group] != only]
     done = []
     for row in found:
         done.append(row)
-        table = pd.DataFrame(done).to_csv(index=False, float_format="%.5g", lineterminator="\n")
-        folder.mkdir(parents=True, exist_ok=True)
-        write(folder / f"{arguments.study}.csv", lambda path, table=table: path.write_text(table, encoding="utf-8"))
+        table = pd.concat([others, pd.DataFrame(done)]) if len(others) else pd.DataFrame(done)
+        table = table.sort_values(group, key=lambda names: names.map(groups.index), kind="stable")
+        text = table.to_csv(index=False, float_format="%.5g", lineterminator="\n")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, lambda part, text=text: part.write_text(text, encoding="utf-8"))
         print(", ".join(str(value) for value in row.values()), flush=True)
-    print(f"{len(done)} rows, {datetime.date.today().isoformat()}: {folder / arguments.study}.csv")
+    print(f"{len(done)} rows, {datetime.date.today().isoformat()}: {path}")
 
 
 if __name__ == "__main__":

@@ -38,11 +38,12 @@ class Cell(NamedTuple):
     peers: str | None
 
 
-def rows(repeats: int, peers: str | None, workers: int | None = None) -> Iterator[dict[str, Any]]:
-    """A row for each test, shape and strength: the share of rejections at 5 %, and its standard error."""
-    cells = [
-        Cell(shape, strength, repeats, peers) for shape, (_, _, strengths) in SHAPES.items() for strength in strengths
-    ]
+def rows(
+    repeats: int, peers: str | None, shape: str | None = None, workers: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """A row for each test and strength of one shape or of all: the share of rejections at 5 %, its standard error."""
+    names = SHAPES if shape is None else [shape]
+    cells = [Cell(name, strength, repeats, peers) for name in names for strength in SHAPES[name][2]]
     for cell, p_values in zip(cells, in_order(p_values_of, cells, workers), strict=True):
         for test, found in p_values.items():
             share = float(np.mean(np.array(found) <= LEVEL))

@@ -46,8 +46,14 @@ def is_constant(**samples: ArrayLike) -> bool:
     """Whether one of the samples is constant, with a warning that names it."""
     names = [name for name, values in samples.items() if not np.ptp(np.asarray(values), axis=0).any()]
     if names:
-        _warn(f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} constant: nothing can be tested, p = 1.")
+        warn_of_constants(names, False)
     return bool(names)
+
+
+def warn_of_constants(names: list[str], others: bool) -> None:
+    """Warn of samples that are constant; `others`: whether there is something left to test."""
+    what = "independent of all others, which are tested without" if others else "nothing can be tested, p = 1"
+    _warn(f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} constant: {what}.")
 
 
 def warn_if_unreachable(smallest: float, alpha: float, why: str) -> None:

@@ -104,6 +104,8 @@ def distance_correlation_test(
         smallest = max(1 / (1 + num_permutations), 1 / Uniform().count(n))
         warn_if_unreachable(smallest, alpha, f"n = {n} and {num_permutations} permutations")
         permuted, scale = _covariances(samples, kernel, estimator, implementation)
+        if not scale > 0:  # all distances are equal: whatever stands beside whatever, R = 0
+            return TestResult(0.0, 1.0, title, n, alpha, settings, np.zeros(num_permutations))
         null, p_value = sampled(permuted, num_permutations, random)
         return TestResult(permuted.observed / scale, p_value, title, n, alpha, settings, null / scale)
     correlation = float(distance_correlation_squared(x, y, exponent=kernel.exponent, estimator=estimator))

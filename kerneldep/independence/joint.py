@@ -15,7 +15,7 @@ from ..dependence.dhsic import checked_variables, dhsic
 from ..kernels import AbstractKernel
 from ..kernels.base import dense_gram
 from ..kernels.tiles import exact_unit
-from .arguments import as_level, generator, is_constant, refuse_traced, warn_if_unreachable
+from .arguments import as_level, generator, refuse_traced, warn_if_unreachable, warn_of_constants
 from .permutations import Uniform
 from .permuted import GRAM_BYTES, Permuted, in_parts, sampled
 from .result import TestResult
@@ -51,7 +51,8 @@ def joint_test(
             outside (0, 1).
 
     Warns:
-        UserWarning: a variable is constant (with fewer than two others p = 1); no p-value can be as small as alpha.
+        UserWarning: a variable is constant (of the others it says nothing; with fewer than two of them p = 1); no
+            p-value can be as small as alpha.
 
     Source: Pfister, Bühlmann, Schölkopf and Peters (2018).
 
@@ -68,7 +69,9 @@ def joint_test(
     n, d = len(samples[0]), len(samples)
     method = "Permutation test of joint independence"
     settings: dict[str, Any] = {"variables": d, "measure": "dHSIC", "permutations": num_permutations}
-    constant = [is_constant(**{f"variables[{j}]": x}) for j, x in enumerate(samples)]
+    constant = [not np.ptp(np.asarray(x), axis=0).any() for x in samples]
+    if any(constant):
+        warn_of_constants([f"variables[{j}]" for j, one in enumerate(constant) if one], d - sum(constant) >= 2)
     if d - sum(constant) < 2:
         return TestResult(0.0, 1.0, method, n, alpha, settings)
     smallest = max(1 / (1 + num_permutations), (1 / Uniform().count(n)) ** (d - sum(constant) - 1))

@@ -112,7 +112,8 @@ def pairwise_tests(
             correction.
 
     Warns:
-        UserWarning: as the test; where no adjusted p-value can be as small as alpha.
+        UserWarning: as the test; where Holm's correction leaves no p-value as small as alpha. (The others reject many
+            hypotheses together of which none could be rejected alone.)
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -132,10 +133,11 @@ def pairwise_tests(
         keys: Iterable[Any] = jax.random.split(_check.random_key(key, "each test"), len(pairs))
     else:
         keys = itertools.repeat(None)
-    if "num_permutations" in inspect.signature(test).parameters:
-        count = options.get("num_permutations", inspect.signature(test).parameters["num_permutations"].default)
-        share = 1 if correction == "none" else len(pairs)
-        warn_if_unreachable(share / (count + 1), alpha, f"{len(pairs)} pairs and {count} permutations")
+    for what in ("num_permutations", "num_bootstraps"):
+        if correction == "holm" and what in inspect.signature(test).parameters:
+            count = options.get(what, inspect.signature(test).parameters[what].default)
+            why = f"{len(pairs)} pairs, Holm's correction and {what}={count}"
+            warn_if_unreachable(len(pairs) / (count + 1), alpha, why)
     results: dict[tuple[str, str], TestResult] = {}
     with _bar(len(pairs), progress) as advance:
         for (a, b), of_pair in zip(pairs, keys, strict=False):

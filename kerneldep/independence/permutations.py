@@ -111,10 +111,11 @@ class WholeBlocks(AbstractPermutations):
 
 
 class CircularShifts(AbstractPermutations):
-    """Shifts i → i + s mod n with a ≤ s ≤ n − a: for stationary series (Chwialkowski and Gretton 2014).
+    """Shifts i → i + s mod n with s = 0 or a ≤ s ≤ n − a: for stationary series (Chwialkowski and Gretton 2014).
 
     They keep the memory of each series and break that between them, but for the seam. The level is right in the limit
-    of series long beside their memory.
+    of series long beside their memory. There are few of them: no p-value is much below 1/(n − 2a + 2), since draws are
+    independent and include s = 0.
 
     Args:
         min_shift: a ≥ 1, to be longer than the series' memory.
@@ -126,11 +127,12 @@ class CircularShifts(AbstractPermutations):
         _check.as_count(self.min_shift, "CircularShifts.min_shift")
 
     def draw(self, n: int, num: int, generator: np.random.Generator) -> Int[np.ndarray, "num n"]:
-        """Random shifts; without repetition while there are enough."""
+        """Random shifts, s = 0 among them."""
         available = n - 2 * self.min_shift + 1
         if available < 1:
             raise ValueError(f"CircularShifts.min_shift is {self.min_shift}: n = {n} samples leave no shift.")
-        shifts = self.min_shift + generator.choice(available, size=num, replace=num > available)
+        drawn = generator.integers(0, available + 1, size=num)
+        shifts = np.where(drawn > 0, drawn + self.min_shift - 1, 0)
         return ((np.arange(n) + shifts[:, None]) % n).astype(np.int32)
 
     def count(self, n: int) -> float:
