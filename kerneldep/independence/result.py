@@ -37,6 +37,10 @@ class TestResult:
         """Statistic and p-value."""
         return iter((self.statistic, self.p_value))
 
+    def __getitem__(self, index: int) -> float:
+        """Of the same two."""
+        return (self.statistic, self.p_value)[index]
+
     @property
     def pvalue(self) -> float:
         """The p-value, as SciPy spells it."""

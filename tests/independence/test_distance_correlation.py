@@ -95,5 +95,9 @@ def test_bad_input(unhooked):
     for method in ("permutation", "t", "chi_squared"):
         with pytest.warns(UserWarning, match="y is constant"):
             assert distance_correlation_test(x, np.ones(30), method=method, key=key()).p_value == 1
+    for method in ("permutation", "t", "chi_squared"):  # at equal distances nothing stands out
+        found = distance_correlation_test(np.eye(10), np.arange(10.0), method=method, key=key())
+        assert found.statistic == pytest.approx(0, abs=1e-6)
+        assert found.p_value > 0.2
     plain = distance_correlation_test(x, y, method="t").p_value
     assert distance_correlation_test(1e9 * x + 1e9, 1e-9 * y, method="t").p_value == pytest.approx(plain, rel=1e-3)

@@ -92,7 +92,7 @@ def test_bad_input(unhooked):
         joint_test(samples, KERNELS[:2], key=key())
     with pytest.raises(TypeError, match="variables is traced"):
         jax.jit(lambda x: joint_test((x, x), key=key()).p_value)(samples[0])
-    with pytest.warns(UserWarning, match=r"variables\[1\] is constant"):
+    with pytest.warns(UserWarning, match=r"variables\[1\] is constant: nothing can be tested"):
         assert joint_test((samples[0], np.ones(20)), key=key()).p_value == 1
-    with pytest.warns(UserWarning, match=r"variables\[0\] is constant"):
+    with pytest.warns(UserWarning, match=r"variables\[0\] is constant: independent of all others"):
         assert joint_test((np.ones(20), samples[0], samples[0]), num_permutations=99, key=key()).p_value == 0.01

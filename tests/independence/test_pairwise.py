@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from kerneldep.independence import gamma_test, pairwise_tests, permutation_test
+from kerneldep.independence import gamma_test, pairwise_tests, permutation_test, wild_bootstrap_test
 from kerneldep.independence.pairwise import adjusted_p_values
 
 
@@ -68,5 +68,15 @@ def test_bad_input(unhooked):
         pairwise_tests(table(), permutation_test)
     with pytest.raises(ValueError, match="alpha is 0"):
         pairwise_tests(table(), alpha=0)
-    with pytest.warns(UserWarning, match="3 pairs and 39 permutations"):
+    with pytest.warns(UserWarning, match="3 pairs, Holm's correction and num_permutations=39"):
         pairwise_tests(table(), permutation_test, num_permutations=39, key=jax.random.key(0))
+    with pytest.warns(UserWarning, match="num_bootstraps=39"):
+        pairwise_tests(table(), wild_bootstrap_test, num_bootstraps=39, key=jax.random.key(0))
+
+
+def test_the_expected_share_of_false_claims_reaches_below_what_holm_s_can():
+    """All pairs of copies are found together, with p-values of which none alone could carry the correction."""
+    x = np.random.default_rng(0).normal(size=40)
+    columns = {str(i): x for i in range(5)}
+    options = {"correction": "benjamini-hochberg", "num_permutations": 39, "key": jax.random.key(0)}
+    assert len(pairwise_tests(columns, permutation_test, **options).rejected) == 10

@@ -160,8 +160,10 @@ def test_schemes_draw_from_their_sets():
     assert (blocks[:, 9:] == [9, 10]).all()
     assert (np.diff(blocks[:, :9].reshape(50, 3, 3), axis=2) == 1).all()
     assert {tuple(one[:9:3] // 3) for one in blocks} == set(itertools.permutations(range(3)))
-    shifts = CircularShifts(3).draw(10, 5, random)
-    assert sorted(shifts[:, 0]) == [3, 4, 5, 6, 7]
+    shifts = CircularShifts(3).draw(10, 50, random)
+    assert set(shifts[:, 0]) == {0, 3, 4, 5, 6, 7}
+    assert (shifts == (shifts[:, :1] + np.arange(10)) % 10).all()
+    assert CircularShifts(3).count(10) == 6
     assert (np.sort(Uniform().draw(10, 50, random)) == np.arange(10)).all()
     with pytest.raises(ValueError, match="10 labels for n = 11"):
         WithinStrata(labels).draw(11, 1, random)
@@ -192,6 +194,17 @@ def test_shifts_hold_the_level_of_series_that_permutations_lose():
         rejections[type(scheme)] = np.mean([one.rejected for one in tests])
     assert rejections[Uniform] > 0.4
     assert rejections[CircularShifts] < 0.2
+
+
+def test_few_shifts_give_no_small_p_value():
+    """Twelve shifts, of which the observed is the largest in one of twelve draws, however many are drawn."""
+    rng = np.random.default_rng(8)
+    with pytest.warns(UserWarning, match="below 0.0833 is possible"):
+        p_values = [
+            permutation_test(*rng.normal(size=(2, 12)), permutations=CircularShifts(), num_permutations=499, key=one)[1]
+            for one in jax.random.split(key(), 40)
+        ]
+    assert min(p_values) > 0.05
 
 
 def test_strata_see_only_what_is_left_within():
@@ -262,7 +275,7 @@ def test_the_unit_does_not_matter(estimator):
 def test_the_result():
     result = permutation_test(*data(), key=key())
     statistic, p_value = result
-    assert (statistic, p_value) == (result.statistic, result.pvalue)
+    assert (statistic, p_value) == (result.statistic, result.pvalue) == (result[0], result[1])
     assert result.rejected == (p_value <= 0.05)
     assert "Permutation test of independence" in str(result)
     assert "1,000" in str(result)
