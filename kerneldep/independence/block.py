@@ -30,7 +30,8 @@ def block_test(
 
     t = η̄/(s/√m), with the blocks' mean η̄ and standard deviation s; p from the t distribution with m − 1 degrees of
     freedom. Each η has mean HSIC and, under independence, a skewed law: the level tends to α as m grows. The samples
-    are shuffled first. Power falls with the size of blocks: the spread of η̄ is that of √m fewer samples than n.
+    are shuffled first. Larger blocks have more power, the null spread of η̄ being of order 1/√(nb), and cost more; with
+    fewer than ten of them Student's t takes it back.
 
     Args:
         x: n samples, [n] or [n, d].

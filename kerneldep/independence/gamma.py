@@ -69,8 +69,8 @@ def gamma_test(
         and D². How far levels are from α: `python -m experiments.independence level` in the repository.
 
     Raises:
-        TypeError: bad samples, kernels, estimator or key; traced arguments.
-        ValueError: bad samples, fewer than 6; alpha outside (0, 1); an unbiased estimator.
+        TypeError: bad samples, kernels or key; traced arguments.
+        ValueError: bad samples, fewer than 6; alpha outside (0, 1); another estimator, or other moments, than above.
 
     Warns:
         UserWarning: x or y is constant (p = 1).

@@ -176,6 +176,8 @@ def _columns(table: Any) -> dict[str, Any]:
     """Columns by name."""
     if isinstance(table, Mapping):
         columns = {str(name): values for name, values in table.items()}
+        if len(columns) < len(table):
+            raise ValueError(f"table has columns of one name: {', '.join(map(str, table))}.")
     elif hasattr(table, "columns"):  # a data frame
         if len(set(table.columns)) < len(table.columns):
             raise ValueError(f"table has columns of one name: {', '.join(map(str, table.columns))}.")

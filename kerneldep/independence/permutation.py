@@ -38,7 +38,9 @@ def permutation_test(
 
     The level is exact for every n, kernel and statistic: P(p ≤ α) ≤ α where the samples are independent of each other
     and x of y, with equality where there are no ties and α(P + 1) is whole. Values that differ by less than rounding
-    count as ties. What depends on the data through x and y apart, as the default bandwidths, changes nothing in that.
+    count as ties; of a function of your own, by less than eight units in the last place, so that one in which large
+    terms cancel is better computed in float64. What depends on the data through x and y apart, as the default
+    bandwidths, changes nothing in that; `permutations` other than the default assume less (see there).
 
     Args:
         x: n samples, [n] or [n, d].
@@ -66,7 +68,7 @@ def permutation_test(
     Raises:
         TypeError: bad samples, kernels, estimator or key; traced arguments.
         ValueError: bad samples; num_permutations or stop_after < 1, alpha outside (0, 1); both a statistic and
-            kernels or an estimator; a statistic that is not finite.
+            kernels or an estimator; a statistic that is not finite, of the data or under a permutation.
         ImportError: implementation="numba" without it.
 
     Warns:

@@ -189,6 +189,9 @@ def sampled(
         null = np.concatenate([null, permuted.draw(left if stop_after is None else min(left, LOOK_AFTER), random)])
         if stop_after is not None and (null >= permuted.observed - permuted.rounding).sum() >= stop_after:
             break
+    if not np.isfinite(null).all():
+        share = 1 - np.isfinite(null).mean()
+        raise ValueError(f"statistic is not finite under {share:.0%} of the permutations: a finite number is needed.")
     return null, permutation_p_value(permuted.observed, null, permuted.rounding, stop_after)
 
 

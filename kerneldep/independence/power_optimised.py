@@ -71,8 +71,9 @@ def power_optimised_test(
       J = HSIC_u/σ̂ is ½ (n − 1)/(n − 2) · mean(r)/sd(r) with r the row sums of A∘B, A and B the U-centred Gram matrices
       [kerneldep's form of Song et al.'s variance]; λ = 10⁻⁴ in units of the kernels.
     - "infonce", "nwj": the bound on I(X; Y), over a critic f. The test's statistic is then the mean score
-      Σ f(x_i, y_i)/n: all else in both bounds, over all pairs of the samples tested, stays as it is when y is permuted,
-      so that p is that of the bound itself.
+      Σ f(x_i, y_i)/n: all else in both bounds stays as it is when y is permuted, where they are taken over all pairs of
+      the samples tested, the true ones included, so that p is that of such a bound. (`kerneldep.information.nwj` leaves
+      the true ones out of its second term.)
 
     Both learn a similarity of x and y and differ in what they hold against its spread; this is to compare them.
 

@@ -54,7 +54,8 @@ def spectral_test(
         UserWarning: x or y is constant (p = 1).
 
     Source: Gretton, Fukumizu, Harchaoui and Sriperumbudur (2009), the spectrum of Gram matrices; Zhang et al. (2011),
-    for independence; Kuonen (1999), the saddle point, in Barndorff-Nielsen's form.
+    for independence; Kuonen (1999), the saddle point in the form of
+    Barndorff-Nielsen (1990).
 
     Example:
         >>> x, noise = np.random.default_rng(0).normal(size=(2, 200))
@@ -88,10 +89,10 @@ def _eigenvalues(gram: Float[np.ndarray, "n n"]) -> Float[np.ndarray, " r"]:
 
 
 def weighted_chi_squared_tail(value: float, weights: Float[np.ndarray, " r"]) -> float:
-    """P(Σ w_i ζ²_i ≥ value) for standard normal ζ_i and w_i ≥ 0, by the saddle point (Lugannani and Rice 1980).
+    """P(Σ w_i ζ²_i ≥ value) for standard normal ζ_i and w_i ≥ 0, by a saddle point (Kuonen 1999).
 
     With K(t) = −½ Σ log(1 − 2 w_i t), K′(t̂) = value, r = sign(t̂) √(2(t̂·value − K(t̂))) and v = t̂ √K″(t̂):
-    1 − Φ(r + log(v/r)/r).
+    1 − Φ(r + log(v/r)/r) (Barndorff-Nielsen 1990).
     """
     unit = weights.max()
     weights, value = weights / unit, value / unit

@@ -73,6 +73,19 @@ def test_gamma_of_features_is_that_of_their_gram_matrices(x64, estimator):
     assert found.p_value == pytest.approx(expected, rel=1e-8)
 
 
+def test_tail_of_a_decaying_spectrum_to_four_percent():
+    """Beside Imhof's integral (1961)."""
+    weights = np.multiply.outer(0.5 ** np.arange(8), 0.4 ** np.arange(8)).ravel()
+    u = np.linspace(1e-9, 500, 1_000_001)
+    angle, log_modulus = np.zeros_like(u), np.zeros_like(u)
+    for weight in weights[weights > 1e-4]:
+        angle += 0.5 * np.arctan(weight * u)
+        log_modulus += 0.25 * np.log1p((weight * u) ** 2)
+    for value in (5.0, 7.0, 9.0):  # p from 0.14 to 0.013
+        exact = 0.5 + np.trapezoid(np.sin(angle - 0.5 * value * u) / (u * np.exp(log_modulus)), u) / np.pi
+        assert weighted_chi_squared_tail(value, weights[weights > 1e-4]) == pytest.approx(exact, rel=0.04)
+
+
 @pytest.mark.parametrize("degrees", [1, 3, 10, 50])
 def test_tail_of_equal_weights_is_chi_squared(degrees):
     for p in (0.9, 0.5, 0.1, 0.05, 0.01, 1e-4):

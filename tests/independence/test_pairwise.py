@@ -60,6 +60,8 @@ def test_bad_input(unhooked):
         pairwise_tests({"x": np.arange(9.0)})
     with pytest.raises(ValueError, match="columns of one name: a, a"):
         pairwise_tests(pd.DataFrame(np.ones((9, 2)), columns=["a", "a"]))
+    with pytest.raises(ValueError, match="columns of one name: 1, 1"):
+        pairwise_tests({1: np.arange(9.0), "1": np.ones(9)})
     with pytest.raises(ValueError, match="samples as rows"):
         pairwise_tests(np.arange(9.0))
     with pytest.raises(ValueError, match="correction is 'bonferroni'"):

@@ -196,6 +196,12 @@ def test_shifts_hold_the_level_of_series_that_permutations_lose():
     assert rejections[CircularShifts] < 0.2
 
 
+def test_a_statistic_that_is_not_finite_under_a_permutation_is_refused():
+    x, y = np.random.default_rng(9).normal(size=(2, 20))
+    with pytest.raises(ValueError, match="not finite under 9"):
+        permutation_test(x, y, statistic=lambda _, one: jnp.where(one[0, 0] == y[0], 0, jnp.nan), key=key())
+
+
 def test_few_shifts_give_no_small_p_value():
     """Twelve shifts, of which the observed is the largest in one of twelve draws, however many are drawn."""
     rng = np.random.default_rng(8)
