@@ -47,6 +47,8 @@ def as_real(values: ArrayLike, name: str) -> np.ndarray | Array:
         and all(isinstance(value, numbers.Real | np.bool_) for value in array.flat)
     ):
         array = array.astype(float)  # a data frame with numbers of several kinds
+    if array.dtype.kind in "mM":
+        raise TypeError(f"{name} holds dates or durations ({array.dtype}): pass numbers, as of days since the first.")
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise TypeError(
             f"{name} is complex ({array.dtype}): pass real numbers, e.g. real and imaginary parts as columns."

@@ -8,6 +8,7 @@ import argparse
 import datetime
 import pathlib
 
+import numpy as np
 import pandas as pd
 
 from experiments.independence import level, power
@@ -45,7 +46,7 @@ def main() -> None:
     for row in found:
         done.append(row)
         table = pd.concat([others, pd.DataFrame(done)]) if len(others) else pd.DataFrame(done)
-        table = table.sort_values(group, key=lambda names: names.map(groups.index), kind="stable")
+        table = table.iloc[np.argsort([groups.index(name) for name in table[group]], kind="stable")]
         text = table.to_csv(index=False, float_format="%.5g", lineterminator="\n")
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path, lambda part, text=text: part.write_text(text, encoding="utf-8"))

@@ -44,7 +44,8 @@ def generator(key: Any, why: str) -> np.random.Generator:
 
 def is_constant(**samples: ArrayLike) -> bool:
     """Whether one of the samples is constant, with a warning that names it."""
-    names = [name for name, values in samples.items() if not np.ptp(np.asarray(values), axis=0).any()]
+    arrays = {name: np.asarray(values) for name, values in samples.items()}
+    names = [name for name, array in arrays.items() if (array == array[:1]).all()]
     if names:
         warn_of_constants(names, False)
     return bool(names)

@@ -104,7 +104,9 @@ def distance_correlation_test(
         smallest = max(1 / (1 + num_permutations), 1 / Uniform().count(n))
         warn_if_unreachable(smallest, alpha, f"n = {n} and {num_permutations} permutations")
         permuted, scale = _covariances(samples, kernel, estimator, implementation)
-        if not scale > 0:  # all distances are equal: whatever stands beside whatever, R = 0
+        if not scale > 0 or np.isinf(
+            permuted.rounding
+        ):  # all distances are equal: whatever stands beside whatever, R = 0
             return TestResult(0.0, 1.0, title, n, alpha, settings, np.zeros(num_permutations))
         null, p_value = sampled(permuted, num_permutations, random)
         return TestResult(permuted.observed / scale, p_value, title, n, alpha, settings, null / scale)
@@ -135,7 +137,7 @@ def _covariances(
     prepared = estimator.prepare(kernel, kernel, x, y, key=None)
     triple = _triple(estimator, prepared)
     scale = float(np.sqrt(float(triple.xx) * float(triple.yy)))
-    return _Covariances(permuted_estimate(estimator, prepared, Uniform(), implementation), scale)
+    return _Covariances(permuted_estimate(estimator, prepared, len(x), Uniform(), implementation), scale)
 
 
 def _of_sorted(x: Float[Array, " n"], y: Float[Array, " n"], estimator: AbstractExact) -> _Covariances:

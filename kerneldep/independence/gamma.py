@@ -14,7 +14,7 @@ from ..dependence.exact import Biased, sides
 from ..dependence.feature_based import AbstractFeatureBased, FeatureSide
 from ..dependence.feature_sums import feature_sums, means, recentred
 from ..dependence.hsic import checked
-from ..dependence.tiled import Side, gram_sums, map_rows
+from ..dependence.tiled import gram_sums, map_rows
 from ..kernels import AbstractKernel
 from .arguments import as_level, is_constant, refuse_traced
 from .gram_sums import centring
@@ -50,7 +50,8 @@ def gamma_test(
     α(A) = (n − 1)‖A‖² − tr²A,  β(A) = n(n + 1) Σ A_ii² − (n − 1)(tr²A + 2‖A‖²):
 
     exact for the data at hand, from the same pass over the tiles as T. The gamma law with these two moments is an
-    approximation; its tail is not: the level is near α, not below it (see `Returns`).
+    approximation; its tail is not: the level is near α, not below it (see `Returns`). Of columns that are nearly
+    constant, as indicators of a few samples, its small p-values are several times too small: take `permutation_test`.
 
     Args:
         x: n ≥ 6 samples, [n] or [n, d].
@@ -170,7 +171,7 @@ def _feature_sums(of_x: FeatureSide, of_y: FeatureSide) -> tuple[Scalar, Centred
 
 
 @eqx.filter_jit
-def _gretton(prepared: tuple[Side, Side]) -> tuple[Scalar, Scalar, Scalar, Scalar]:
+def _gretton(prepared: tuple[Any, Any]) -> tuple[Scalar, Scalar, Scalar, Scalar]:
     """The unit of what follows, T, and n² times the mean and n⁴ times the variance of HSIC by Gretton et al. (2008).
 
     Mean (1 + μ_x μ_y − μ_x − μ_y)/n for kernels with k(x, x) = 1, μ the means off the diagonal; in general

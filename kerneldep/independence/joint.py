@@ -69,7 +69,7 @@ def joint_test(
     n, d = len(samples[0]), len(samples)
     method = "Permutation test of joint independence"
     settings: dict[str, Any] = {"variables": d, "measure": "dHSIC", "permutations": num_permutations}
-    constant = [not np.ptp(np.asarray(x), axis=0).any() for x in samples]
+    constant = [bool((x == x[:1]).all()) for x in samples]
     if any(constant):
         warn_of_constants([f"variables[{j}]" for j, one in enumerate(constant) if one], d - sum(constant) >= 2)
     if d - sum(constant) < 2:

@@ -21,7 +21,7 @@ from .result import TestResult
 Correction = Literal["holm", "benjamini-hochberg", "benjamini-yekutieli", "none"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class PairwiseResult:
     """The outcomes of tests of all pairs of d columns.
 
@@ -129,20 +129,25 @@ def pairwise_tests(
     columns = _columns(table)
     refuse_traced(**columns)
     pairs = list(itertools.combinations(columns, 2))
-    if "key" in inspect.signature(test).parameters and key is not None:
+    parameters = inspect.signature(test).parameters
+    if key is not None and ("key" in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())):
         keys: Iterable[Any] = jax.random.split(_check.random_key(key, "each test"), len(pairs))
     else:
         keys = itertools.repeat(None)
     for what in ("num_permutations", "num_bootstraps"):
-        if correction == "holm" and what in inspect.signature(test).parameters:
-            count = options.get(what, inspect.signature(test).parameters[what].default)
+        if correction == "holm" and what in parameters:
+            count = _check.as_count(options.get(what, parameters[what].default), what)
             why = f"{len(pairs)} pairs, Holm's correction and {what}={count}"
             warn_if_unreachable(len(pairs) / (count + 1), alpha, why)
     results: dict[tuple[str, str], TestResult] = {}
     with _bar(len(pairs), progress) as advance:
         for (a, b), of_pair in zip(pairs, keys, strict=False):
             random = {} if of_pair is None else {"key": of_pair}
-            results[a, b] = test(columns[a], columns[b], alpha=alpha, **random, **options)
+            try:
+                results[a, b] = test(columns[a], columns[b], alpha=alpha, **random, **options)
+            except (TypeError, ValueError) as error:
+                error.add_note(f"x is the column {a!r}, y the column {b!r}.")
+                raise
             advance()
     p_values = np.array([one.p_value for one in results.values()])
     names = tuple(columns)
@@ -179,7 +184,7 @@ def _columns(table: Any) -> dict[str, Any]:
         if len(columns) < len(table):
             raise ValueError(f"table has columns of one name: {', '.join(map(str, table))}.")
     elif hasattr(table, "columns"):  # a data frame
-        if len(set(table.columns)) < len(table.columns):
+        if len(set(map(str, table.columns))) < len(table.columns):
             raise ValueError(f"table has columns of one name: {', '.join(map(str, table.columns))}.")
         columns = {str(name): np.asarray(table[name]) for name in table.columns}
     else:

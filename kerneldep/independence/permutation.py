@@ -117,7 +117,7 @@ def permutation_test(
         assert kernel_x is not None
         assert kernel_y is not None
         prepared = estimator.prepare(kernel_x, kernel_y, x, y, key=for_estimator)
-        permuted = permuted_estimate(estimator, prepared, permutations, implementation)
+        permuted = permuted_estimate(estimator, prepared, len(x), permutations, implementation)
     null, p_value = sampled(permuted, num_permutations, random, stop_after)
     if len(null) < num_permutations:
         settings["permutations"] = f"{len(null):,} of {num_permutations:,}, stopped after {stop_after} at or above"

@@ -137,7 +137,7 @@ class CircularShifts(AbstractPermutations):
 
     def count(self, n: int) -> float:
         """The shifts and the identity."""
-        return float(n - 2 * self.min_shift + 2)
+        return float(max(n - 2 * self.min_shift + 1, 0) + 1)
 
 
 def _identities(n: int, num: int) -> Int[np.ndarray, "num n"]:

@@ -49,10 +49,11 @@ class Permuted(NamedTuple):
 def permuted_estimate(
     estimator: AbstractEstimator,
     prepared: Any,
+    n: int,
     permutations: AbstractPermutations,
     implementation: Implementation = "auto",
 ) -> Permuted:
-    """HSIC by any estimator, from what it prepared of x and y."""
+    """HSIC by any estimator, from what it prepared of n samples of x and y."""
     of_x, of_y = in_units = tuple(one.in_units() for one in prepared)
     unit = float(prepared[0].unit) * float(prepared[1].unit)
     if isinstance(estimator, AbstractExact | AbstractFeatureBased) and _features_fit(of_x, of_y):
@@ -60,7 +61,7 @@ def permuted_estimate(
     elif isinstance(estimator, AbstractExact) and _grams_fit(of_x):
         found = _of_grams(of_x, of_y, estimator.unbiased, permutations, implementation)
     else:
-        found = _of_any(estimator, in_units, permutations)
+        found = _of_any(estimator, in_units, n, permutations)
     return Permuted(float(unit * found.observed), unit * found.rounding, lambda *how: unit * found.draw(*how))
 
 
@@ -88,7 +89,15 @@ def _of_grams(
 
     (observed,) = evaluate(np.arange(n, dtype=np.int32)[None])
     size = factor * float(_frobenius(a) * _frobenius(b))  # |statistic| ≤ size, by Cauchy–Schwarz
-    return Permuted(observed, _rounding(a.dtype, size), in_parts(evaluate, functools.partial(permutations.draw, n), n))
+    empty = _is_rounding(a, of_x) or _is_rounding(b, of_y)  # as of distances that are all equal: then all are ties
+    rounding = float("inf") if empty else _rounding(a.dtype, size)
+    return Permuted(observed, rounding, in_parts(evaluate, functools.partial(permutations.draw, n), n))
+
+
+def _is_rounding(centred: Float[Array, "n n"], one: Side) -> bool:
+    """Whether nothing is left of a Gram matrix once it is centred."""
+    largest = 4 * len(centred) * float(jnp.finfo(centred.dtype).eps)
+    return bool(_frobenius(centred) <= largest * (jnp.abs(one.diagonal).mean() + jnp.abs(one.shift)))
 
 
 def _of_features(of_x: FeatureSide, of_y: FeatureSide, unbiased: bool, permutations: AbstractPermutations) -> Permuted:
@@ -115,10 +124,8 @@ def _of_features(of_x: FeatureSide, of_y: FeatureSide, unbiased: bool, permutati
     return Permuted(observed, rounding, in_parts(evaluate, functools.partial(permutations.draw, n), n))
 
 
-def _of_any(estimator: AbstractEstimator, prepared: Any, permutations: AbstractPermutations) -> Permuted:
+def _of_any(estimator: AbstractEstimator, prepared: Any, n: int, permutations: AbstractPermutations) -> Permuted:
     """The estimator's own `permuted`, which costs an estimate a permutation and no more memory than one."""
-    leaves = [leaf for leaf in jax.tree.leaves(prepared) if eqx.is_array(leaf)]
-    n = max(len(leaf) for leaf in leaves if leaf.ndim)
     one_by_one = eqx.filter_jit(
         lambda estimator, prepared, some: jax.lax.map(lambda one: estimator.permuted(prepared, one), some)
     )
@@ -129,7 +136,7 @@ def _of_any(estimator: AbstractEstimator, prepared: Any, permutations: AbstractP
     (observed,) = evaluate(np.arange(n, dtype=np.int32)[None])
     size = float(np.prod([_size(one) for one in prepared]))
     return Permuted(
-        observed, _rounding(leaves[0].dtype, size), in_parts(evaluate, functools.partial(permutations.draw, n), n)
+        observed, _rounding(_dtype(prepared[0]), size), in_parts(evaluate, functools.partial(permutations.draw, n), n)
     )
 
 
@@ -139,13 +146,13 @@ def permuted_callable(
     """Any function of x and y, compiled where it can be traced."""
     n = len(x)
     value = np.asarray(statistic(x, y))
-    if value.ndim or not np.isfinite(value):
+    if value.ndim or value.dtype.kind not in "biuf" or not np.isfinite(value):
         raise ValueError(f"statistic(x, y) is {value}: one finite number is needed.")
 
     try:
         compiled = jax.jit(lambda some: jax.lax.map(lambda one: jnp.asarray(statistic(x, y[one])), some))
         compiled(jnp.arange(n)[None])
-    except jax.errors.JAXTypeError:  # it looks at values, as NumPy and SciPy do
+    except Exception:  # noqa: BLE001 (it looks at values, as NumPy, SciPy and our own checks do; below it may raise)
         numbers_x, numbers_y = np.asarray(x), np.asarray(y)
 
         def evaluate(some: Int[np.ndarray, "t n"]) -> np.ndarray:
@@ -198,6 +205,10 @@ def sampled(
 def _rounding(dtype: Any, size: float) -> float:
     """What sums of terms of a given size may differ by that are equal but for their order."""
     return 8 * float(jnp.finfo(dtype).eps) * size
+
+
+def _dtype(one: Any) -> Any:
+    return (one.diagonal if isinstance(one, Side) else one.x).dtype
 
 
 def _size(one: Any) -> float:

@@ -94,7 +94,7 @@ def median_distance(x: Float[Array, "n d"]) -> Scalar:
 class _Distances(NamedTuple):
     """Of all pairs of distinct samples."""
 
-    count: Callable[[Scalar], Int[Array, ""]]
+    at_most: Callable[[Scalar], Int[Array, ""]]
     """How many are at most a number."""
     above: Callable[[Scalar], Scalar]
     """The least above a number."""
@@ -159,9 +159,9 @@ def _order_statistic(distances: _Distances, rank: int, dtype: jnp.dtype) -> tupl
     def halve(_: Any, bounds: tuple[Int[Array, ""], Int[Array, ""]]) -> tuple[Array, Array]:
         low, high = bounds
         middle = low + (high - low) // 2
-        enough = distances.count(value(middle)) > rank
+        enough = distances.at_most(value(middle)) > rank
         return jnp.where(enough, low, middle + 1), jnp.where(enough, middle, high)
 
     start = (jnp.zeros((), bits), jax.lax.bitcast_convert_type(jnp.asarray(jnp.inf, dtype), bits))
     found = value(jax.lax.fori_loop(0, 8 * dtype.itemsize - 1, halve, start)[0])
-    return found, distances.count(found)
+    return found, distances.at_most(found)

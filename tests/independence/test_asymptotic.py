@@ -73,6 +73,12 @@ def test_gamma_of_features_is_that_of_their_gram_matrices(x64, estimator):
     assert found.p_value == pytest.approx(expected, rel=1e-8)
 
 
+def test_booleans_and_kernels_that_tell_nothing_apart():
+    x = np.arange(20) % 3 == 0
+    assert 0 < spectral_test(x, np.arange(20.0)).p_value <= 1
+    assert spectral_test(x, np.arange(20.0), Gaussian(1e25)).p_value == 1
+
+
 def test_tail_of_a_decaying_spectrum_to_four_percent():
     """Beside Imhof's integral (1961)."""
     weights = np.multiply.outer(0.5 ** np.arange(8), 0.4 ** np.arange(8)).ravel()

@@ -62,6 +62,10 @@ def test_bad_input(unhooked):
         pairwise_tests(pd.DataFrame(np.ones((9, 2)), columns=["a", "a"]))
     with pytest.raises(ValueError, match="columns of one name: 1, 1"):
         pairwise_tests({1: np.arange(9.0), "1": np.ones(9)})
+    with pytest.raises(ValueError, match="columns of one name: 1, 1"):
+        pairwise_tests(pd.DataFrame(np.ones((9, 2)), columns=[1, "1"]))
+    with pytest.raises(ValueError, match="num_permutations is -1"):
+        pairwise_tests(table(), permutation_test, num_permutations=-1, key=jax.random.key(0))
     with pytest.raises(ValueError, match="samples as rows"):
         pairwise_tests(np.arange(9.0))
     with pytest.raises(ValueError, match="correction is 'bonferroni'"):

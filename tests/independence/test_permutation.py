@@ -13,7 +13,7 @@ from kerneldep.independence import CircularShifts, Uniform, WholeBlocks, WithinS
 from kerneldep.independence.arguments import generator
 from kerneldep.independence.gram_sums import centred_gram, permuted_sums
 from kerneldep.independence.permutations import permutation_p_value
-from kerneldep.kernels import Gaussian, Label, Laplace, Linear
+from kerneldep.kernels import AutomaticRelevance, Gaussian, Label, Laplace, Linear
 
 from ..registry import ESTIMATORS
 
@@ -168,7 +168,7 @@ def test_schemes_draw_from_their_sets():
     with pytest.raises(ValueError, match="10 labels for n = 11"):
         WithinStrata(labels).draw(11, 1, random)
     with pytest.raises(ValueError, match="leave no shift"):
-        CircularShifts(6).draw(10, 1, random)
+        permutation_test(*data(10), permutations=CircularShifts(6), key=key())
     with pytest.raises(ValueError, match="fewer blocks"):
         WholeBlocks(12).draw(10, 1, random)
 
@@ -200,6 +200,25 @@ def test_a_statistic_that_is_not_finite_under_a_permutation_is_refused():
     x, y = np.random.default_rng(9).normal(size=(2, 20))
     with pytest.raises(ValueError, match="not finite under 9"):
         permutation_test(x, y, statistic=lambda _, one: jnp.where(one[0, 0] == y[0], 0, jnp.nan), key=key())
+
+
+def test_nothing_left_after_centring_is_a_tie():
+    """One sample apart from all others, which are equal: every U-statistic is 0, but for rounding."""
+    x, y = np.zeros(30), np.random.default_rng(10).normal(size=30)
+    x[3] = 1
+    assert permutation_test(x, y, num_permutations=19, key=key()).p_value == 1
+
+
+def test_parameters_longer_than_the_sample(x64):
+    rng = np.random.default_rng(11)
+    kernel = AutomaticRelevance(Gaussian(1.0), np.full(40, 6.0))
+    options = {"estimator": kd.Incomplete(3), "num_permutations": 19}
+    assert 0 < permutation_test(rng.normal(size=(24, 40)), rng.normal(size=24), kernel, **options, key=key())[1] <= 1
+
+
+def test_a_statistic_that_refuses_to_be_traced_is_called_as_it_is():
+    x, y = np.random.default_rng(12).normal(size=(2, 24))
+    assert 0 < permutation_test(x, y, statistic=kd.information.ksg, num_permutations=19, key=key())[1] <= 1
 
 
 def test_few_shifts_give_no_small_p_value():
