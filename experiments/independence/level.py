@@ -83,6 +83,11 @@ TOLERANCES: dict[str, dict[int, tuple[float, ...]]] = {
     "block": _at_all((20, 50, 100, 200, 500), 0.01, 0.05),
     "distance, t": _at_all((20, 50, 100, 200, 500), 0.04, 0.075),
     "distance, χ²": _at_all((20, 50, 100, 200, 500), 0.01, 0.06),
+    "conditional": _at_all((50, 200), 0.01, 0.055),
+    "conditional, gamma": _at_all((50, 200), 0.05, 0.19),  # of three coordinates z; of one 0.02 and 0.065
+    "wild bootstrap": _at_all((100, 500), 0.01, 0.05),
+    "circular shifts": _at_all((100, 500), 0.01, 0.055),
+    "permutation, of series": _at_all((100, 500), 1.0, 1.0),  # what happens without them
 }
 """By test and n, the most that it may reject at each of `LEVELS` of the laws here, where its own level is not exact."""
 

@@ -58,9 +58,9 @@ def warn_of_constants(names: list[str], others: bool) -> None:
 
 
 def warn_if_unreachable(smallest: float, alpha: float, why: str) -> None:
-    """Warn where no p-value can be as small as α."""
+    """Warn where no p-value, or by luck of the draws hardly one, can be as small as α."""
     if smallest > alpha:
-        _warn(f"No p-value below {smallest:.3g} is possible with {why}: the level α = {alpha:g} is out of reach.")
+        _warn(f"Hardly a p-value below {smallest:.3g} is possible with {why}: the level α = {alpha:g} is out of reach.")
 
 
 def _warn(message: str) -> None:

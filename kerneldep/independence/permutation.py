@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from jaxtyping import Array, Key
 
 from .. import _check
@@ -108,6 +109,7 @@ def permutation_test(
     method = "Permutation test of independence"
     if is_constant(x=x, y=y):
         return TestResult(0.0, 1.0, method, len(x), alpha, settings)
+    permutations.draw(len(x), 1, np.random.default_rng(0))  # raises where the set does not fit n samples
     smallest = max(1 / (1 + num_permutations), 1 / permutations.count(len(x)))
     warn_if_unreachable(smallest, alpha, f"n = {len(x)} and {num_permutations} permutations")
     if statistic is not None:

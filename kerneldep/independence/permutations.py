@@ -25,7 +25,7 @@ class AbstractPermutations(eqx.Module):
 
     @abc.abstractmethod
     def count(self, n: int) -> float:
-        """How many there are, so that p-values below 1/count are out of reach."""
+        """How many there are: the expected p-value is not below 1/count."""
 
 
 class Uniform(AbstractPermutations):

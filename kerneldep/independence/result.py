@@ -14,8 +14,8 @@ class TestResult:
 
     Attributes:
         statistic: of the data as they are.
-        p_value: at most α with probability at most α where the null hypothesis holds: exactly so in permutation tests,
-            in the limit of many samples in the others.
+        p_value: at most α with probability at most α where the null hypothesis holds: exactly so in permutation tests
+            of independent samples, nearly or in a limit in the others, as each says of itself.
         method: the test, in words.
         n: number of samples.
         alpha: the level α that `rejected` is about.
