@@ -16,7 +16,7 @@ from ..dependence.incomplete import Incomplete
 from ..dependence.tiled import side
 from ..kernels import AbstractKernel, Gaussian, bandwidth_grid
 from ..kernels.base import check_parameters
-from .arguments import as_level, generator, is_constant, refuse_traced, warn_if_unreachable
+from .arguments import as_level, generator, is_constant, refuse_infinite, refuse_traced, warn_if_unreachable
 from .chosen import Chosen
 from .gram_sums import Implementation, centred_gram, chosen, permuted_sums
 from .permutations import Uniform
@@ -113,6 +113,11 @@ def aggregated_test(
     x, y = _as_samples(x, "x", kernels_x, guard), _as_samples(y, "y", kernels_y, guard)
     if estimator is None:
         estimator = Unbiased() if len(x) <= LARGEST_DENSE else Incomplete(max(CORES // len(x), 50))
+        if isinstance(
+            estimator, Incomplete
+        ):  # it pairs samples by their distance in the order, in which data may repeat
+            order = random.permutation(len(x)) if len(x) == len(y) else np.arange(len(x))
+            x, y = x[order], y[order] if len(x) == len(y) else y
     _check.same_length(x, y, estimator.min_samples, f"an aggregated test with {type(estimator).__name__}")
     if isinstance(estimator, Incomplete):
         estimator = Incomplete(min(estimator.num_offsets, most_offsets(len(x))))
@@ -135,6 +140,7 @@ def aggregated_test(
     else:
         unbiased = estimator.unbiased
         sampled = _under_permutations(kernels_x, kernels_y, x, y, unbiased, num_permutations, implementation, random)
+    refuse_infinite(*sampled[0][0])
     found = smallest_p_value(*sampled, ratios.reshape(-1))
     a, b = divmod(found.best, len(kernels_y))
     settings["best pair"] = Chosen((kernels_x[a], kernels_y[b]))

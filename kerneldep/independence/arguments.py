@@ -51,6 +51,16 @@ def is_constant(**samples: ArrayLike) -> bool:
     return bool(names)
 
 
+def refuse_infinite(*values: float) -> None:
+    """Of finite samples a kernel may still give infinite values, as high powers of large numbers.
+
+    Raises:
+        ValueError: a statistic is not finite.
+    """
+    if not np.isfinite(values).all():
+        raise ValueError("the statistic is not finite: a kernel overflows or gives NaN on these samples; rescale them.")
+
+
 def warn_of_constants(names: list[str], others: bool) -> None:
     """Warn of samples that are constant; `others`: whether there is something left to test."""
     what = "independent of all others, which are tested without" if others else "nothing can be tested, p = 1"

@@ -12,7 +12,7 @@ from .._check import ArrayLike
 from ..dependence.block import Block
 from ..dependence.hsic import checked
 from ..kernels import AbstractKernel
-from .arguments import as_level, generator, is_constant, refuse_traced
+from .arguments import as_level, generator, is_constant, refuse_infinite, refuse_traced
 from .result import TestResult
 
 
@@ -78,6 +78,7 @@ def block_test(
         return TestResult(0.0, 1.0, method, n, alpha, settings)
     order = random.permutation(n)
     blocks, rounding = _blocks(estimator, kernel_x, kernel_y, x[order], y[order])
+    refuse_infinite(float(np.sum(blocks)))
     blocks = np.where(np.abs(blocks) > rounding, blocks, 0).astype(float)
     error = blocks.std(ddof=1) / np.sqrt(count)
     p_value = float(scipy.special.stdtr(count - 1, -blocks.mean() / error)) if error > 0 else 1.0

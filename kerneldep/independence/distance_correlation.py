@@ -22,6 +22,8 @@ from .permutations import Uniform
 from .permuted import Permuted, in_parts, permuted_estimate, sampled
 from .result import TestResult
 
+MIN_SAMPLES_T = 6
+"""Of four samples R is 1 or −1."""
 SORTED_FROM = 5000
 """From this n on univariate samples are sorted for each permutation, instead of both Gram matrices held."""
 
@@ -112,6 +114,8 @@ def distance_correlation_test(
         return TestResult(permuted.observed / scale, p_value, title, n, alpha, settings, null / scale)
     correlation = float(distance_correlation_squared(x, y, exponent=kernel.exponent, estimator=estimator))
     if method == "t":
+        if n < MIN_SAMPLES_T:
+            raise ValueError(f"x and y hold n = {n} samples: a t-test needs n ≥ {MIN_SAMPLES_T}.")
         v = n * (n - 3) / 2
         settings["degrees of freedom"] = v - 1
         t = np.sqrt(v - 1) * correlation / np.sqrt(max(1 - correlation**2, np.finfo(float).tiny))

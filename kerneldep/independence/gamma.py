@@ -16,7 +16,7 @@ from ..dependence.feature_sums import feature_sums, means, recentred
 from ..dependence.hsic import checked
 from ..dependence.tiled import gram_sums, map_rows
 from ..kernels import AbstractKernel
-from .arguments import as_level, is_constant, refuse_traced
+from .arguments import as_level, is_constant, refuse_infinite, refuse_traced
 from .gram_sums import centring
 from .result import TestResult
 
@@ -109,6 +109,7 @@ def gamma_test(
     else:
         unit, total, a, b = jax.tree.map(float, _sums(prepared))
         mean, variance = permutation_moments(a, b, n)
+    refuse_infinite(unit, total, mean, variance)
     p_value = (
         float(scipy.special.gammaincc(mean**2 / variance, max(total, 0) * mean / variance)) if variance > 0 else 1.0
     )

@@ -14,6 +14,7 @@ from ..dependence.estimator import AbstractEstimator
 from ..dependence.exact import AbstractExact
 from ..dependence.feature_based import AbstractFeatureBased, FeatureSide
 from ..dependence.tiled import Side
+from .arguments import refuse_infinite
 from .gram_sums import Implementation, centred_gram, permuted_sums
 from .permutations import AbstractPermutations, WholeBlocks, permutation_p_value
 
@@ -109,7 +110,7 @@ def _of_features(of_x: FeatureSide, of_y: FeatureSide, unbiased: bool, permutati
         return np.asarray(_from_features(phi, psi, jnp.asarray(some), unbiased)).astype(float)
 
     (observed,) = evaluate(np.arange(n, dtype=np.int32)[None])
-    rounding = _rounding(phi.dtype, float(_frobenius(phi.T @ phi) * _frobenius(psi.T @ psi)) / n**2)
+    rounding = _rounding(phi.dtype, float(_terms(phi, psi)) / n**2)
     if isinstance(permutations, WholeBlocks):
         blocks = permutations.num_blocks
         if blocks**2 * phi.shape[1] * psi.shape[1] * phi.dtype.itemsize <= FEATURE_BYTES:
@@ -190,6 +191,7 @@ def sampled(
     permuted: Permuted, num: int, random: np.random.Generator, stop_after: int | None = None
 ) -> tuple[np.ndarray, float]:
     """Values under so many permutations, or as many as it takes to stop (see `permutation_test`), and the p-value."""
+    refuse_infinite(permuted.observed)
     null = np.empty(0)
     while len(null) < num:
         left = num - len(null)
@@ -217,6 +219,17 @@ def _size(one: Any) -> float:
         return float(jnp.abs(one.diagonal).mean())
     some = one.draws.features(one.x[:256])
     return float((some**2).sum(1).mean())
+
+
+@jax.jit
+def _terms(phi: Float[Array, "n D1"], psi: Float[Array, "n E1"]) -> Scalar:
+    """What rounding in n²T is relative to: of C = ΦᵀΨ by ‖Φ‖‖Ψ‖, hence of ‖C‖² by ‖C‖‖Φ‖‖Ψ‖; and Σ p q.
+
+    A bound by Cauchy–Schwarz, ‖ΦᵀΦ‖‖ΨᵀΨ‖, is √n times as large, and beyond the spread of T in large samples.
+    """
+    features = phi[:, :-1], psi[:, :-1]
+    product = _frobenius(jnp.matmul(features[0].T, features[1], precision=jax.lax.Precision.HIGHEST))
+    return product * _frobenius(features[0]) * _frobenius(features[1]) + phi[:, -1] @ psi[:, -1]
 
 
 @jax.jit

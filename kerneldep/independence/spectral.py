@@ -11,7 +11,7 @@ from .._check import ArrayLike
 from ..dependence.exact import Biased
 from ..dependence.hsic import checked_sides
 from ..kernels import AbstractKernel
-from .arguments import as_level, is_constant, refuse_traced
+from .arguments import as_level, is_constant, refuse_infinite, refuse_traced
 from .gram_sums import centred_gram
 from .result import TestResult
 
@@ -78,6 +78,7 @@ def spectral_test(
     unit = float(both[0].unit) * float(both[1].unit)
     grams = [np.asarray(centred_gram(one.in_units(), False), float) for one in both]
     statistic = float((grams[0] * grams[1]).sum()) / n**2
+    refuse_infinite(statistic)
     of_x, of_y = (_eigenvalues(gram) / n for gram in grams)
     if not (of_x.size and of_y.size):  # kernels that tell no samples apart
         return TestResult(0.0, 1.0, method, n, alpha, settings)

@@ -209,6 +209,20 @@ def test_nothing_left_after_centring_is_a_tie():
     assert permutation_test(x, y, num_permutations=19, key=key()).p_value == 1
 
 
+def test_heavy_tails_are_no_ties():
+    """With features what rounding does is relative to their products, of which an outlier's square is not one."""
+    a, b = np.random.default_rng(1).normal(size=(2, 200))
+    x, y = np.exp(3 * a), np.exp(3 * (0.9 * a + 0.44 * b))
+    assert permutation_test(x, y, Linear(), Linear(), num_permutations=99, key=key()).p_value == 0.01
+
+
+def test_kernels_that_overflow_are_refused():
+    x, y = np.random.default_rng(2).normal(size=(2, 30))
+    for estimator in (kd.Unbiased(), kd.Block(6)):
+        with pytest.raises(ValueError, match="statistic is not finite"):
+            permutation_test(x, 1e19 * y, Linear(), Linear(), estimator=estimator, key=key())
+
+
 def test_parameters_longer_than_the_sample(x64):
     rng = np.random.default_rng(11)
     kernel = AutomaticRelevance(Gaussian(1.0), np.full(40, 6.0))
