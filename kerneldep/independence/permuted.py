@@ -55,8 +55,9 @@ def permuted_estimate(
     implementation: Implementation = "auto",
 ) -> Permuted:
     """HSIC by any estimator, from what it prepared of n samples of x and y."""
-    of_x, of_y = in_units = tuple(one.in_units() for one in prepared)
     unit = float(prepared[0].unit) * float(prepared[1].unit)
+    refuse_infinite(unit)
+    of_x, of_y = in_units = tuple(one.in_units() for one in prepared)
     if isinstance(estimator, AbstractExact | AbstractFeatureBased) and _features_fit(of_x, of_y):
         found = _of_features(of_x, of_y, estimator.unbiased, permutations)
     elif isinstance(estimator, AbstractExact) and _grams_fit(of_x):

@@ -76,6 +76,7 @@ def spectral_test(
     if is_constant(x=np.asarray(x), y=np.asarray(y)):
         return TestResult(0.0, 1.0, method, n, alpha, settings)
     unit = float(both[0].unit) * float(both[1].unit)
+    refuse_infinite(unit)
     grams = [np.asarray(centred_gram(one.in_units(), False), float) for one in both]
     statistic = float((grams[0] * grams[1]).sum()) / n**2
     refuse_infinite(statistic)

@@ -14,7 +14,7 @@ from ..dependence.exact import Biased
 from ..dependence.hsic import checked_sides
 from ..dependence.tiled import Side, gram_sums, map_rows
 from ..kernels import AbstractKernel
-from .arguments import as_level, generator, is_constant, refuse_traced, warn_if_unreachable
+from .arguments import as_level, generator, is_constant, refuse_infinite, refuse_traced, warn_if_unreachable
 from .gram_sums import centring
 from .permuted import Permuted, in_parts, sampled
 from .result import TestResult
@@ -91,6 +91,7 @@ def wild_bootstrap_test(
         return TestResult(0.0, 1.0, method, n, alpha, settings)
     warn_if_unreachable(1 / (1 + num_bootstraps), alpha, f"{num_bootstraps} bootstraps")
     unit = float(both[0].unit) * float(both[1].unit)
+    refuse_infinite(unit)
     in_units = both[0].in_units(), both[1].in_units()
 
     def draw(num: int, random: np.random.Generator) -> Float[np.ndarray, "n num"]:
