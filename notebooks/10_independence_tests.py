@@ -227,6 +227,12 @@ mean_power = powers.groupby("test", sort=False).power.mean().sort_values(ascendi
 mean_power.round(3)
 
 # %% [markdown]
+# No test wins everywhere. Distances are best on the straight line and see a checkerboard late; the median bandwidth is good for smooth
+# shapes and blind to fine ones; many bandwidths lose little on the line and win on the sine and the board; a bandwidth learned on one half
+# pays where the samples are many enough to lose the other. (dcor permutes the V-statistic of distance covariance, `Distance, permutation` and hyppo's
+# `Dcorr` the U-statistic: what they see of multiplicative noise differs.)
+
+# %% [markdown]
 # ## *What* depends?
 #
 # COCO's witness functions are the pair $f(x), g(y)$ of largest covariance: where they are large together, the dependence lives.
