@@ -47,7 +47,7 @@ from kerneldep.kernels import Gaussian, median_bandwidth
 
 FAST = bool(os.environ.get("KERNELDEP_FAST"))  # small versions, for tests
 plt.style.use("../paper_figures/style.mplstyle")
-plt.rcParams["figure.dpi"] = 90
+plt.rcParams["figure.dpi"] = 76
 
 rng = np.random.default_rng(0)
 keys = iter(jax.random.split(jax.random.key(0), 2000))
