@@ -101,7 +101,11 @@ BAD = {
     "complex": ((X + 0j, Y), TypeError, "x is complex"),
     "strings": ((X, ["a"] * 12), TypeError, "y has dtype .*Label kernel"),
     "objects": ((pd.DataFrame({"a": X, "b": "text"}), Y), TypeError, "x has dtype object"),
-    "dates": ((X, np.arange("2020-01", "2021-01", dtype="datetime64[M]")), TypeError, "y has dtype datetime64"),
+    "dates": (
+        (X, np.arange("2020-01", "2021-01", dtype="datetime64[M]")),
+        TypeError,
+        "y holds dates or durations .datetime64",
+    ),
     "missing values": ((X, pd.array([1.0, None] * 6)), ValueError, "y holds NaN"),
     "masked": ((X, np.ma.masked_array(Y, Y > 1)), TypeError, "y is a masked array"),
     "none": ((None, Y), TypeError, "x is None"),

@@ -89,15 +89,16 @@ def test_an_interrupted_write_leaves_the_last_checkpoint(tmp_path, monkeypatch):
 
 def test_the_first_signal_is_noted_and_a_later_one_acts(monkeypatch):
     monkeypatch.setattr(module, "PATIENCE_S", 60)  # this machine may be busy
+    # Raised in this thread: `os.kill` may be answered by another one, later.
     before = signal.getsignal(signal.SIGINT)
     with caught() as signals:
         assert signals.number == 0
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)  # at once: as good as the first
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # at once: as good as the first
         assert signals.number == signal.SIGINT
         signals.time -= 61
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
 
 
