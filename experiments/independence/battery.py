@@ -34,6 +34,12 @@ EXACT: dict[str, Test] = {
     ),
     "aggregated": lambda x, y, key: tests.aggregated_test(x, y, num_permutations=PERMUTATIONS, key=key).p_value,
 }
+V_STATISTICS: dict[str, Test] = {
+    "distance, V-statistic": lambda x, y, key: (
+        tests.distance_correlation_test(x, y, estimator=kd.Biased(), num_permutations=PERMUTATIONS, key=key).p_value
+    ),
+}
+"""What dcor permutes."""
 ASYMPTOTIC: dict[str, Test] = {
     "gamma": lambda x, y, key: tests.gamma_test(x, y).p_value,
     "gamma, Gretton": lambda x, y, key: tests.gamma_test(x, y, moments="gretton").p_value,

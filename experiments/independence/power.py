@@ -18,7 +18,10 @@ from experiments.independence.samples import SHAPES
 from experiments.independence.workers import in_order
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-OWN = ("permutation", "distance, permutation", "aggregated", "power-optimised", "InfoNCE critic", "NWJ critic")
+OWN = (
+    "permutation", "distance, permutation", "distance, V-statistic", "aggregated", "power-optimised", "InfoNCE critic",
+    "NWJ critic",
+)  # fmt: skip
 LEVEL = 0.05
 
 
@@ -59,7 +62,7 @@ def p_values_of(cell: Cell) -> dict[str, list[float]]:
     pairs = draws(cell.shape, cell.strength, cell.repeats)
     number = list(SHAPES).index(cell.shape)
     found = {}
-    for name, test in (battery.EXACT | battery.LEARNED | battery.CRITICS).items():
+    for name, test in (battery.EXACT | battery.V_STATISTICS | battery.LEARNED | battery.CRITICS).items():
         if name in OWN:
             some = pairs[: cell.repeats // 2] if name in battery.CRITICS else pairs
             found[name] = [test(x, y, key=battery.key(number, repeat)) for repeat, (x, y) in enumerate(some)]

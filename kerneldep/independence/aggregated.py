@@ -71,7 +71,8 @@ def aggregated_test(
             above `Incomplete(R)` with R = 10⁷/n, at least 50, in about the same time for all n up to 2·10⁵.
             `Incomplete` here pairs i with i + ⌊n/2⌋, takes R diagonals of the pairs' products, at most a quarter of n,
             and permutes by exchanging y within pairs, which only turns signs: a wild bootstrap, but exact. It tells at
-            most what `Unbiased` does of half of the samples. Shuffle data that are ordered.
+            most what `Unbiased` does of half of the samples. By default the samples are shuffled first; a given
+            `Incomplete(R)` takes them as they come: shuffle data that are ordered.
         num_permutations: P.
         alpha: the level that `result.rejected` is about.
         implementation: of the exact estimators: "numba" (extra `fast`), "xla" or "auto".
@@ -111,15 +112,14 @@ def aggregated_test(
     guard = _check.Guard()
     kernels_x, kernels_y = _as_kernels(kernels_x, "x", guard), _as_kernels(kernels_y, "y", guard)
     x, y = _as_samples(x, "x", kernels_x, guard), _as_samples(y, "y", kernels_y, guard)
+    by_default = estimator is None
     if estimator is None:
         estimator = Unbiased() if len(x) <= LARGEST_DENSE else Incomplete(max(CORES // len(x), 50))
-        if isinstance(
-            estimator, Incomplete
-        ):  # it pairs samples by their distance in the order, in which data may repeat
-            order = random.permutation(len(x)) if len(x) == len(y) else np.arange(len(x))
-            x, y = x[order], y[order] if len(x) == len(y) else y
     _check.same_length(x, y, estimator.min_samples, f"an aggregated test with {type(estimator).__name__}")
     if isinstance(estimator, Incomplete):
+        if by_default:  # pairs are of samples some way apart, where data in order may repeat
+            order = random.permutation(len(x))
+            x, y = x[order], y[order]
         estimator = Incomplete(min(estimator.num_offsets, most_offsets(len(x))))
     constant = is_constant(x=x, y=y)
     kernels_x, kernels_y = _or_grid(kernels_x, x), _or_grid(kernels_y, y)

@@ -1,6 +1,5 @@
 """Tests of independence by distance correlation."""
 
-import functools
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
@@ -19,7 +18,7 @@ from ..kernels import Distance
 from .arguments import as_level, generator, is_constant, refuse_traced, warn_if_unreachable
 from .gram_sums import Implementation, chosen
 from .permutations import Uniform
-from .permuted import Permuted, in_parts, permuted_estimate, sampled
+from .permuted import Permuted, permuted_estimate, sampled, under
 from .result import TestResult
 
 MIN_SAMPLES_T = 6
@@ -154,7 +153,7 @@ def _of_sorted(x: Float[Array, " n"], y: Float[Array, " n"], estimator: Abstract
     (observed,) = evaluate(np.arange(len(x), dtype=np.int32)[None])
     rounding = 64 * float(np.finfo(float).eps) * len(x) * scale
     return _Covariances(
-        Permuted(float(observed), rounding, in_parts(evaluate, functools.partial(Uniform().draw, len(x)), len(x))),
+        Permuted(float(observed), rounding, under(Uniform(), evaluate, len(x))),
         scale,
     )
 

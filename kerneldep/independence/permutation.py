@@ -109,7 +109,7 @@ def permutation_test(
     method = "Permutation test of independence"
     if is_constant(x=x, y=y):
         return TestResult(0.0, 1.0, method, len(x), alpha, settings)
-    permutations.draw(len(x), 1, np.random.default_rng(0))  # raises where the set does not fit n samples
+    permutations.draw(len(x), 1, np.random.default_rng(0))  # raises where the set does not fit n, before any warning
     smallest = max(1 / (1 + num_permutations), 1 / permutations.count(len(x)))
     warn_if_unreachable(smallest, alpha, f"n = {len(x)} and {num_permutations} permutations")
     if statistic is not None:

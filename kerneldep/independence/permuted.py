@@ -93,7 +93,7 @@ def _of_grams(
     size = factor * float(_frobenius(a) * _frobenius(b))  # |statistic| ≤ size, by Cauchy–Schwarz
     empty = _is_rounding(a, of_x) or _is_rounding(b, of_y)  # as of distances that are all equal: then all are ties
     rounding = float("inf") if empty else _rounding(a.dtype, size)
-    return Permuted(observed, rounding, in_parts(evaluate, functools.partial(permutations.draw, n), n))
+    return Permuted(observed, rounding, under(permutations, evaluate, n))
 
 
 def _is_rounding(centred: Float[Array, "n n"], one: Side) -> bool:
@@ -123,7 +123,7 @@ def _of_features(of_x: FeatureSide, of_y: FeatureSide, unbiased: bool, permutati
                 return np.asarray(moved).astype(float)
 
             return Permuted(observed, rounding, draw)
-    return Permuted(observed, rounding, in_parts(evaluate, functools.partial(permutations.draw, n), n))
+    return Permuted(observed, rounding, under(permutations, evaluate, n))
 
 
 def _of_any(estimator: AbstractEstimator, prepared: Any, n: int, permutations: AbstractPermutations) -> Permuted:
@@ -137,39 +137,47 @@ def _of_any(estimator: AbstractEstimator, prepared: Any, n: int, permutations: A
 
     (observed,) = evaluate(np.arange(n, dtype=np.int32)[None])
     size = float(np.prod([_size(one) for one in prepared]))
-    return Permuted(
-        observed, _rounding(_dtype(prepared[0]), size), in_parts(evaluate, functools.partial(permutations.draw, n), n)
-    )
+    return Permuted(observed, _rounding(_dtype(prepared[0]), size), under(permutations, evaluate, n))
 
 
 def permuted_callable(
     statistic: Callable[[Any, Any], Any], x: Any, y: Any, permutations: AbstractPermutations
 ) -> Permuted:
-    """Any function of x and y, compiled where it can be traced."""
+    """Any function of x and y: compiled where it can be traced, called with NumPy arrays where not."""
     n = len(x)
-    value = np.asarray(statistic(x, y))
-    if value.ndim or value.dtype.kind not in "biuf" or not np.isfinite(value):
-        raise ValueError(f"statistic(x, y) is {value}: one finite number is needed.")
-
-    try:
-        compiled = jax.jit(lambda some: jax.lax.map(lambda one: jnp.asarray(statistic(x, y[one])), some))
-        compiled(jnp.arange(n)[None])
-    except Exception:  # noqa: BLE001 (it looks at values, as NumPy, SciPy and our own checks do; below it may raise)
-        numbers_x, numbers_y = np.asarray(x), np.asarray(y)
+    many = jax.jit(lambda some: jax.lax.map(lambda one: jnp.asarray(statistic(x, y[one])), some))
+    if _can_be_traced(many, jax.ShapeDtypeStruct((1, n), jnp.int32)):
 
         def evaluate(some: Int[np.ndarray, "t n"]) -> np.ndarray:
-            return np.array([float(statistic(numbers_x, numbers_y[one])) for one in some])
+            return np.asarray(many(jnp.asarray(some)))
     else:
 
         def evaluate(some: Int[np.ndarray, "t n"]) -> np.ndarray:
-            return np.asarray(compiled(jnp.asarray(some))).astype(float)
+            return np.array([statistic(np.array(x), np.array(y)[one]) for one in some])
 
-    (observed,) = evaluate(np.arange(n, dtype=np.int32)[None])  # as the others are computed, so that ties are ties
-    return Permuted(
-        float(observed),
-        _rounding(jnp.asarray(x).dtype, abs(observed)),
-        in_parts(evaluate, functools.partial(permutations.draw, n), n),
-    )
+    value = evaluate(np.arange(n, dtype=np.int32)[None])  # as the others are computed, so that ties are ties
+    if value.shape != (1,) or value.dtype.kind not in "biuf" or not np.isfinite(value).all():
+        raise ValueError(f"statistic(x, y) is {value[0]!r}: one finite number is needed.")
+    observed = float(value[0])
+    return Permuted(observed, _rounding(jnp.asarray(x).dtype, abs(observed)), under(permutations, evaluate, n))
+
+
+def _can_be_traced(function: Callable[..., Any], *arguments: jax.ShapeDtypeStruct) -> bool:
+    """Whether JAX can trace it: what looks at values, as NumPy, SciPy and our own checks do, refuses tracers.
+
+    By one of these errors: JAX's are kinds of `TypeError` and `IndexError`. One of another origin comes again, and out,
+    when the function is called with numbers.
+    """
+    try:
+        jax.eval_shape(function, *arguments)
+    except (TypeError, IndexError, ValueError, AttributeError):
+        return False
+    return True
+
+
+def under(permutations: AbstractPermutations, evaluate: Callable[[Any], np.ndarray], n: int) -> Draw:
+    """Evaluates a statistic of n samples under random permutations (see `in_parts`)."""
+    return in_parts(evaluate, functools.partial(permutations.draw, n), n)
 
 
 def in_parts(evaluate: Callable[[Any], np.ndarray], draw: Callable[[int, np.random.Generator], Any], n: int) -> Draw:

@@ -1,7 +1,6 @@
 """Tests with kernels, or a critic, that were trained for power on another part of the samples."""
 
 import dataclasses
-import functools
 from typing import Any, Literal
 
 import equinox as eqx
@@ -25,7 +24,7 @@ from .chosen import Chosen
 from .gram_sums import Implementation, centred_gram, chosen
 from .permutation import permutation_test
 from .permutations import Uniform
-from .permuted import Permuted, in_parts, sampled
+from .permuted import Permuted, sampled, under
 from .result import TestResult
 from .training import JUDGED, default_optimiser, judged, maximise, num_trained
 
@@ -251,7 +250,7 @@ def _permuted_scores(critic: Any, x: Float[Array, "n d"], y: Float[Array, "n e"]
     if not np.isfinite(observed):
         raise ValueError(f"critic gives a mean score of {observed}: a finite number is needed.")
     rounding = 8 * float(jnp.finfo(mean.dtype).eps) * size
-    return Permuted(observed, rounding, in_parts(evaluate, functools.partial(Uniform().draw, n), n))
+    return Permuted(observed, rounding, under(Uniform(), evaluate, n))
 
 
 @eqx.filter_jit

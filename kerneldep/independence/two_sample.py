@@ -1,6 +1,5 @@
 """The two-sample test: MMD², with all permutations of the pooled sample as one matrix product."""
 
-import functools
 from typing import Any
 
 import equinox as eqx
@@ -21,7 +20,7 @@ from ..kernels.base import check_parameters
 from .arguments import as_level, generator, is_constant, refuse_traced, warn_if_unreachable
 from .gram_sums import centring
 from .permutations import Uniform
-from .permuted import Permuted, in_parts, sampled
+from .permuted import Permuted, sampled, under
 from .result import TestResult
 
 
@@ -114,9 +113,7 @@ def _permuted_mmd(pooled: Side, n: int, unbiased: bool) -> Permuted:
     observed, size = sums(np.arange(total, dtype=np.int32)[None])
     # |wᵀAw| ≤ ‖A‖ ‖w‖², by Cauchy–Schwarz.
     rounding = 8 * float(jnp.finfo(size.dtype).eps) * factor * float(size) * n * m / total
-    return Permuted(
-        factor * float(observed[0]), rounding, in_parts(evaluate, functools.partial(Uniform().draw, total), total)
-    )
+    return Permuted(factor * float(observed[0]), rounding, under(Uniform(), evaluate, total))
 
 
 @eqx.filter_jit

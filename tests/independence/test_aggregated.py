@@ -116,6 +116,13 @@ def test_rank_of_the_smallest_counts_ties_against_rejection():
     assert smallest_p_value(np.zeros((5, 2)), np.zeros(2), np.ones(2)).p_value == 1.0
 
 
+def test_data_that_repeat_in_their_order():
+    """x_i = x_{i + n/2}: pairs of these would be without contrast, were the samples not shuffled."""
+    x = np.tile(np.linspace(0, 1, 1005), 2)
+    y = np.sin(10 * x) + 0.3 * np.random.default_rng(0).normal(size=len(x))
+    assert aggregated_test(x, y, num_permutations=19, key=jax.random.key(0)).p_value == 0.05
+
+
 @pytest.mark.parametrize(
     ("estimator", "discrete"),
     [(kd.Unbiased(), False), (kd.Unbiased(), True), (kd.Incomplete(8), False)],

@@ -235,6 +235,15 @@ def test_a_statistic_that_refuses_to_be_traced_is_called_as_it_is():
     assert 0 < permutation_test(x, y, statistic=kd.information.ksg, num_permutations=19, key=key())[1] <= 1
 
 
+@pytest.mark.parametrize("error", [TypeError, RuntimeError])
+def test_errors_of_a_statistic_come_out(error):
+    def fails(x, y):
+        raise error("of its own")
+
+    with pytest.raises(error, match="of its own"):
+        permutation_test(*data(), statistic=fails, key=key())
+
+
 def test_few_shifts_give_no_small_p_value():
     """Twelve shifts, of which the observed is the largest in one of twelve draws, however many are drawn."""
     rng = np.random.default_rng(8)
