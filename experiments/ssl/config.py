@@ -43,7 +43,9 @@ class AugmentConfig:
 class ModelConfig:
     """An encoder, and its heads."""
 
-    encoder: Literal["patches", "resnet18"] = "patches"  # the small one for CPUs, or ResNet-18 for 32 × 32 pixels
+    # The small one for CPUs, whose features are means of its last map or, as "pyramid", of quadrants of its last two;
+    # or ResNet-18 for 32 × 32 pixels.
+    encoder: Literal["patches", "pyramid", "resnet18"] = "patches"
     compute_dtype: Literal["float32", "bfloat16"] = "float32"  # of convolutions; parameters and statistics: float32
     convolution: Literal["auto", "patches", "xla"] = "auto"  # "auto": one product of patches on CPUs, else XLA's
     patch: int = 4  # this and the next three: of the encoder on patches alone

@@ -32,7 +32,9 @@ class Encoder(eqx.Module):
 
 def make_encoder(config: ModelConfig, *, key: Key[Array, ""]) -> Encoder:
     """The encoder by name."""
-    return ResNet18(config, key=key) if config.encoder == "resnet18" else PatchEncoder(config, key=key)
+    if config.encoder == "resnet18":
+        return ResNet18(config, key=key)
+    return PatchEncoder(config, 2 if config.encoder == "pyramid" else 0, key=key)
 
 
 class Block(eqx.Module):
@@ -59,15 +61,20 @@ class Block(eqx.Module):
 
 
 class PatchEncoder(Encoder):
-    """Patch stem, residual stages between which 2 × 2 patches halve the sides, mean pooling."""
+    """Patch stem, residual stages between which 2 × 2 patches halve the sides; features pooled from the stages' maps.
+
+    With `pyramid` = 0 the means of the last stage's map; with P > 0 the means of its four quadrants and of those of the
+    P − 1 stages before it, side by side.
+    """
 
     stem: Conv
     stages: list[list[Block]]
     transitions: list[Conv]
+    pyramid: int = eqx.field(static=True)
     dim: int = eqx.field(static=True)
     dtype: str = eqx.field(static=True)
 
-    def __init__(self, config: ModelConfig, *, key: Key[Array, ""]) -> None:
+    def __init__(self, config: ModelConfig, pyramid: int = 0, *, key: Key[Array, ""]) -> None:
         stem_key, *keys = jax.random.split(key, 1 + len(config.widths))
         kind = config.convolution
         self.stem = Conv(3, config.widths[0], config.patch, config.stride, convolution=kind, key=stem_key)
@@ -77,17 +84,26 @@ class PatchEncoder(Encoder):
             if i > 0:
                 self.transitions.append(Conv(config.widths[i - 1], width, 2, 2, convolution=kind, key=transition_key))
             self.stages.append([Block(width, width, convolution=kind, key=k) for k in block_keys])
-        self.dim, self.dtype = config.widths[-1], config.compute_dtype
+        self.pyramid, self.dtype = pyramid, config.compute_dtype
+        self.dim = 4 * sum(config.widths[-pyramid:]) if pyramid else config.widths[-1]
 
     def __call__(self, images: Array, statistics: Statistics | None = None) -> tuple[Array, Statistics]:
         recorder = Recorder(statistics)
-        x = jax.nn.relu(self.stem(images.astype(self.dtype), recorder))
+        x, maps = jax.nn.relu(self.stem(images.astype(self.dtype), recorder)), []
         for i, stage in enumerate(self.stages):
             if i > 0:
                 x = jax.nn.relu(self.transitions[i - 1](x, recorder))
             for block in stage:
                 x = block(x, recorder)
-        return x.astype(images.dtype).mean((1, 2)), recorder.taken
+            maps.append(x)
+        pooled = [_quadrants(x.astype(images.dtype)) for x in maps[-self.pyramid :]] if self.pyramid else []
+        return jnp.concatenate(pooled, -1) if pooled else x.astype(images.dtype).mean((1, 2)), recorder.taken
+
+
+def _quadrants(x: Float[Array, "B h w c"]) -> Float[Array, "B four_c"]:
+    """Means of the four quadrants; those of odd sides share the middle."""
+    halves = [(slice(-(-side // 2)), slice(side // 2, None)) for side in x.shape[1:3]]
+    return jnp.concatenate([x[:, rows, columns].mean((1, 2)) for rows in halves[0] for columns in halves[1]], -1)
 
 
 class ResNet18(Encoder):

@@ -157,7 +157,7 @@ def permuted_callable(
 
     value = evaluate(np.arange(n, dtype=np.int32)[None])  # as the others are computed, so that ties are ties
     if value.shape != (1,) or value.dtype.kind not in "biuf" or not np.isfinite(value).all():
-        raise ValueError(f"statistic(x, y) is {value[0]!r}: one finite number is needed.")
+        raise ValueError(f"statistic(x, y) is {value[0]}: one finite number is needed.")
     observed = float(value[0])
     return Permuted(observed, _rounding(jnp.asarray(x).dtype, abs(observed)), under(permutations, evaluate, n))
 

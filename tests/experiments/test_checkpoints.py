@@ -89,17 +89,20 @@ def test_an_interrupted_write_leaves_the_last_checkpoint(tmp_path, monkeypatch):
 
 def test_the_first_signal_is_noted_and_a_later_one_acts(monkeypatch):
     monkeypatch.setattr(module, "PATIENCE_S", 60)  # this machine may be busy
-    # Raised in this thread: `os.kill` may be answered by another one, later.
-    before = signal.getsignal(signal.SIGINT)
-    with caught() as signals:
-        assert signals.number == 0
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)  # at once: as good as the first
-        assert signals.number == signal.SIGINT
-        signals.time -= 61
-        with pytest.raises(KeyboardInterrupt):
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background shells ignore it
+    try:
+        with caught() as signals:
+            assert signals.number == 0
+            # Raised in this thread: `os.kill` may be answered by another one, later.
             signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+            signal.raise_signal(signal.SIGINT)  # at once: as good as the first
+            assert signals.number == signal.SIGINT
+            signals.time -= 61
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, inherited)
 
 
 def test_twenty_steps_are_ten_and_ten_more_bit_for_bit(tmp_path, capsys):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -38,6 +40,21 @@ def test_with_fixed_statistics_features_do_not_depend_on_the_batch():
     assert features.shape == (6, 8)
     np.testing.assert_allclose(encoder(images, statistics)[0], features, atol=1e-5)
     np.testing.assert_allclose(encoder(images[2:3], statistics)[0], features[2:3], atol=1e-5)
+
+
+def test_a_pyramid_has_quadrants_of_the_last_two_stages():
+    config = replace(TINY, widths=(4, 6, 8), blocks=(0, 0, 1), encoder="pyramid")
+    pyramid = make_encoder(config, key=jax.random.key(0))
+    images = jax.random.normal(jax.random.key(1), (2, 16, 16, 3))
+    features, statistics = eqx.filter_jit(pyramid)(images)
+    assert features.shape == (2, pyramid.dim) == (2, 4 * (6 + 8))
+    last = features[:, 4 * 6 :].reshape(2, 4, 8)  # of a map of 2 × 2
+    plain = make_encoder(replace(config, encoder="patches"), key=jax.random.key(0))
+    np.testing.assert_allclose(last.mean(1), eqx.filter_jit(plain)(images)[0], rtol=1e-5, atol=1e-5)
+
+    corner, _ = eqx.filter_jit(pyramid)(images.at[:, :5, :5].add(1.0), statistics)
+    changed = jnp.abs(corner - features)[:, : 4 * 6].reshape(2, 4, 6).max((0, 2)) > 0
+    np.testing.assert_array_equal(changed, [True, False, False, False])  # that of 4 × 4 has seen patches alone
 
 
 def test_network_has_a_predictor_only_if_wanted():
