@@ -108,8 +108,10 @@ def data_folder() -> Path:
     """The folder named by the environment variable `KERNELDEP_DATA`, else the user's cache."""
     if named := os.environ.get("KERNELDEP_DATA"):
         return Path(named).expanduser()
-    import pooch
-
+    try:
+        import pooch
+    except ImportError:  # as on a machine that only trains: where pooch puts it on Linux
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "kerneldep")
     return Path(pooch.os_cache("kerneldep"))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key, Scalar, UInt8
 
 from experiments.ssl.config import AugmentConfig
@@ -17,6 +18,7 @@ from experiments.ssl.config import AugmentConfig
 LUMA = (0.299, 0.587, 0.114)
 # Red, green, blue to luminance and two chrominance axes (YIQ); turning the chrominance plane turns the hue.
 YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+FROM_YIQ = np.linalg.inv(YIQ).tolist()
 REFERENCE_SIZE = 32  # of the views for which `blur_sigma` is meant
 SOLARISE_THRESHOLD = 0.5
 BLUR_DRAW, SOLARISE_DRAW = 2, 3  # `split(key, n)[i]` is `fold_in(key, i)`, and a view's key is split into two
@@ -203,5 +205,4 @@ def hue_matrix(turns: Number) -> Float[Array, "3 3"]:
     cos, sin = jnp.cos(2 * jnp.pi * turns), jnp.sin(2 * jnp.pi * turns)
     zero, one = jnp.zeros_like(cos), jnp.ones_like(cos)
     rotation = jnp.stack([jnp.stack([one, zero, zero]), jnp.stack([zero, cos, -sin]), jnp.stack([zero, sin, cos])])
-    to_yiq = jnp.asarray(YIQ)
-    return jnp.linalg.inv(to_yiq) @ rotation @ to_yiq
+    return jnp.asarray(FROM_YIQ) @ rotation @ jnp.asarray(YIQ)

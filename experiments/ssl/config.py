@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import tomllib
+import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -11,8 +12,20 @@ from typing import Any, Literal
 PRESETS = Path(__file__).parent / "presets"
 
 
+class _Checked:
+    """Refuses a word that is not among the choices, from whatever file or command line it comes."""
+
+    def __post_init__(self) -> None:
+        for name, kind in typing.get_type_hints(type(self)).items():
+            several = typing.get_origin(kind) is tuple
+            choice = typing.get_args(kind)[0] if several else kind
+            known, value = typing.get_args(choice), getattr(self, name)
+            if typing.get_origin(choice) is Literal and (unknown := set(value if several else (value,)) - set(known)):
+                raise ValueError(f"{name} can be {', '.join(known)}, not {', '.join(map(str, unknown))}.")
+
+
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(_Checked):
     """Which images. Tuning probes held-out training images alone; only a preset's final summary sees test images."""
 
     name: Literal["auto", "cifar10", "digits"] = "auto"
@@ -40,7 +53,7 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(_Checked):
     """An encoder, and its heads."""
 
     # The small one for CPUs, whose features are means of its last map or, as "pyramid", of quadrants of its last two;
@@ -61,7 +74,7 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
-class OptimiserConfig:
+class OptimiserConfig(_Checked):
     """Warm-up, then cosine decay to 0."""
 
     name: Literal["adamw", "sgd", "lars"] = "adamw"
@@ -69,12 +82,12 @@ class OptimiserConfig:
     linear_scaling: bool = False  # whether the rate is that of a batch of 256, and grows with the batch
     weight_decay: float = 1e-4
     momentum: float = 0.9  # of SGD (Nesterov's) and LARS
-    trust_coefficient: float = 0.02  # of LARS
+    trust_coefficient: float = 0.02  # of LARS, whose step is at most the learning rate times the gradient
     warmup: float = 0.1  # share of all steps
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(_Checked):
     """How long, and in what steps."""
 
     epochs: int = 10

@@ -40,6 +40,14 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
+def wait_for_all() -> None:
+    """Returns once every process has come here."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices("kerneldep")
+
+
 @dataclass(frozen=True)
 class Devices:
     """Devices, and how values are laid out over them; with one device it does nothing."""

@@ -41,6 +41,11 @@ def splits(data: ImageData, config: Config) -> dict[str, Split]:
         "heldout": Split(data.train_images[total - num_heldout :], data.train_labels[total - num_heldout :]),
         "test": Split(data.test_images, data.test_labels),
     }
+    for name in config.data.probe:
+        if not len(both[name].images):
+            raise ValueError(
+                f"No {name} images are left to probe: say how many with --data.num-{name} (and train on fewer)."
+            )
     return {name: both[name] for name in ("train", *config.data.probe)}
 
 

@@ -99,7 +99,9 @@ def _check_finite(record: Metrics, log: Log) -> None:
     before = f"the loss before it {metrics['loss'][step - 1]:.4g}" if step else "it is the first step"
     terms = ", ".join(f"{name} {record[name][at]:.4g}" for name in _names(record))
     raise TrainingDiverged(
-        f"{log.config.name}: step {step} has a loss that is not finite ({before}): {terms}.", metrics
+        f"{log.config.name}: step {step} has a loss that is not finite ({before}): {terms}. "
+        "The same command goes on from the last checkpoint, and on one machine to the same end; --force starts anew.",
+        metrics,
     )
 
 

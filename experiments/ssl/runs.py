@@ -22,7 +22,7 @@ from experiments.lock import machine, one_run
 from experiments.ssl import diagnostics, evaluate
 from experiments.ssl.checkpoints import Checkpoints, Metrics
 from experiments.ssl.config import Config, config_hash, from_dict, to_dict
-from experiments.ssl.devices import is_first
+from experiments.ssl.devices import is_first, wait_for_all
 from experiments.ssl.flops import speed
 from experiments.ssl.log import TrainingDiverged
 from experiments.ssl.models import Encoder
@@ -75,15 +75,6 @@ class Run:
         path = self.folder / "observations.csv"
         return _read_csv(path) if path.exists() else {}
 
-    def __getitem__(self, what: str) -> Any:
-        """`run["summary"]`, `run["views"]`, `run["metrics"]`."""
-        parts: dict[str, Callable[[], Any]] = {
-            "summary": lambda: self.summary,
-            "views": self.views,
-            "metrics": self.metrics,
-        }
-        return parts[what]()
-
 
 def find_or_train(config: Config, *, force: bool = False, resume: bool = True, progress: bool = True) -> Run:
     """The run of this configuration, trained now unless its folder in `results/runs` is complete.
@@ -113,6 +104,7 @@ def find_or_train(config: Config, *, force: bool = False, resume: bool = True, p
 
 def _carry_out(run: Run, images: data.ImageData, config: Config, resume: bool, progress: bool) -> Run:
     """Train, evaluate, and write the run's folder, the summary last."""
+    commit = _commit()  # of the code that trains, whatever the working tree becomes meanwhile
     run.folder.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(run.folder / "checkpoints", config_hash(config))
     splits = evaluate.splits(images, config)
@@ -121,6 +113,7 @@ def _carry_out(run: Run, images: data.ImageData, config: Config, resume: bool, p
         write(run.folder / "config.json", lambda path: _write_json(path, to_dict(config)))
         if not resume:
             checkpoints.remove()
+    wait_for_all()  # none looks for checkpoints that the first is removing
 
     known = splits["train"].images, splits["train"].labels if config.objective.name in SUPERVISED else None
     try:
@@ -157,6 +150,7 @@ def _carry_out(run: Run, images: data.ImageData, config: Config, resume: bool, p
         "images_per_second": rate,
         **speed(config, objective, rate, measure=jax.default_backend() != "cpu"),
         **_environment(),
+        "commit": commit,
     }
     write(run.folder / "metrics.csv", lambda path: _write_csv(path, trained.metrics))
     if trained.observations:
@@ -217,7 +211,6 @@ def _environment() -> dict[str, Any]:
         "device": jax.devices()[0].device_kind,
         "num_devices": jax.device_count(),
         "machine": _machine(),
-        "commit": _commit(),
     }
 
 

@@ -12,7 +12,9 @@ from experiments.ssl.log import TrainingDiverged
 from experiments.ssl.runs import Run, find_or_train, write
 from experiments.ssl.tables import markdown, mean_deviation
 
+QUICK = "cpu-quick"
 EPOCHS = 6
+HELDOUT = 5_000  # where the preset holds none out
 HEADER = (
     "value",
     "seed",
@@ -31,7 +33,7 @@ SUMMARY = ("k-NN %", "linear %", "loss", "dep", "HSIC(Z, Z)", "effective rank")
 
 @dataclass(frozen=True)
 class Point:
-    """One value: what it changes from the quick preset. An objective's parameters are changed one by one."""
+    """One value: what it changes from the preset. An objective's parameters are changed one by one."""
 
     value: str
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -50,17 +52,18 @@ class Sweep:
     seeds: tuple[int, ...] = (0,)
     note: str = ""
 
-    def configs(self, preset: str = "cpu-quick") -> list[tuple[Point, Config]]:
+    def configs(self, preset: str = QUICK) -> list[tuple[Point, Config]]:
         """Its runs, all points with the first seed before those with the second."""
         return [(point, self._config(preset, point, seed)) for seed in self.seeds for point in self.points]
 
     def _config(self, preset: str, point: Point, seed: int) -> Config:
         base = load_preset(preset, self.objective, seed)
+        heldout = base.data.num_heldout or HELDOUT
         return replace(
             base,
-            preset="sweep",
+            preset=f"sweep-{preset}",
             objective=ObjectiveConfig(self.objective, base.objective.parameters | point.parameters),
-            data=replace(base.data, probe=("heldout",)),
+            data=replace(base.data, probe=("heldout",), num_heldout=heldout),
             model=replace(base.model, **point.model),
             training=replace(base.training, **({"epochs": EPOCHS} | point.training)),
         )
@@ -124,13 +127,14 @@ SWEEPS = {
 }  # fmt: skip
 
 
-def run_sweep(name: str, *, preset: str = "cpu-quick", force: bool = False) -> list[dict[str, str]]:
+def run_sweep(name: str, *, preset: str = QUICK, force: bool = False) -> list[dict[str, str]]:
     """Trains the runs that are not finished yet; after each remakes table, figure and README.
 
-    They are in `experiments/records/sweeps/<name>/`. A run whose loss stops being finite has a row without numbers.
+    They are in `experiments/records/sweeps/<name>/`, or `<name>-<preset>/` if that is not the quick one. A run whose
+    loss stops being finite has a row without numbers.
     """
     sweep, rows, runs = SWEEPS[name], [], []
-    folder = records.RECORDS / "sweeps" / name
+    folder = records.RECORDS / "sweeps" / (name if preset == QUICK else f"{name}-{preset}")
     folder.mkdir(parents=True, exist_ok=True)
     for point, config in sweep.configs(preset):
         try:
@@ -143,7 +147,7 @@ def run_sweep(name: str, *, preset: str = "cpu-quick", force: bool = False) -> l
         table = [[row.get(column, "") for column in HEADER] for row in rows]
         records.write_rows(folder / "table.csv", HEADER, table)
         write(folder / "figure.png", lambda path: draw(sweep, rows).savefig(path, **_PNG))
-        records.write_lines(folder / "README.md", _readme(name, sweep, rows, runs))
+        records.write_lines(folder / "README.md", _readme(name, preset, sweep, rows, runs))
     return rows
 
 
@@ -210,7 +214,7 @@ def draw(sweep: Sweep, rows: Sequence[dict[str, str]]) -> Any:
     return figure
 
 
-def _readme(name: str, sweep: Sweep, rows: Sequence[dict[str, str]], runs: Sequence[Run]) -> list[str]:
+def _readme(name: str, preset: str, sweep: Sweep, rows: Sequence[dict[str, str]], runs: Sequence[Run]) -> list[str]:
     columns = dict(zip(("knn", "linear", "loss", "dep", "hsic_zz", "rank"), SUMMARY, strict=True))
     digits = {"knn": 1, "linear": 1, "loss": 3, "dep": 3, "hsic_zz": 4, "rank": 1}
     numbers = {column: by_value(rows, column) for column in columns}
@@ -218,13 +222,14 @@ def _readme(name: str, sweep: Sweep, rows: Sequence[dict[str, str]], runs: Seque
         [value, *(mean_deviation(numbers[column][value], digits[column]) for column in columns)]
         for value in numbers["knn"]
     ]
-    lines = [f"# Sweep `{name}`", "", f"`python -m experiments.ssl sweep {name}` made this."]
+    option = "" if preset == QUICK else f" --preset {preset}"
+    lines = [f"# Sweep `{name}`", "", f"`python -m experiments.ssl sweep {name}{option}` made this."]
     if runs:
         summary = runs[0].summary
         commits = " and ".join(sorted({run.summary["commit"] or "unknown" for run in runs}))
         lines[-1] += (
             f" {len(runs)} runs of {EPOCHS} epochs on {summary['num_train']:,} images of {summary['data']}, "
-            f"else as the quick preset, scored on held-out training images; "
+            f"else as the preset {preset}, scored on held-out training images; "
             f"{'one seed' if len(sweep.seeds) == 1 else f'{len(sweep.seeds)} seeds, mean ± standard deviation'}; "
             f"commit {commits}."
         )

@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,15 @@ PROBES = {
 PLAIN = ("knn", "linear")  # what margins over the baselines are given for
 NOT_CHOICES = ("seed", "preset", "objective.name")
 Accuracies = dict[str, list[float]]
+
+
+class Row(NamedTuple):
+    """What accuracies are of."""
+
+    label: str
+    split: str
+    kind: str  # of `ROWS`
+    scope: tuple[str, str]  # data and preset: what a row shares with its baselines
 
 
 def labels(runs: Sequence[Run]) -> dict[str, str]:
@@ -49,24 +58,28 @@ def table(runs: Sequence[Run]) -> list[list[str]]:
     groups = _groups(runs)
     present = {probe for accuracies in groups.values() for probe in accuracies}
     probes = [probe for probe in PROBES if probe in present] + sorted(present - set(PROBES))
-    order = sorted(groups, key=lambda key: (key[1], np.mean([np.mean(groups[key][probe]) for probe in PLAIN])))
+    order = sorted(groups, key=lambda row: (row.split, np.mean([np.mean(groups[row][probe]) for probe in PLAIN])))
     header = ["representation", "images", *(f"{_probe(probe)} %" for probe in probes)]
-    return [header, *([*key, *(mean_deviation(groups[key].get(probe, [])) for probe in probes)] for key in order)]
+    return [
+        header,
+        *([row.label, row.split, *(mean_deviation(groups[row].get(probe, [])) for probe in probes)] for row in order),
+    ]
 
 
 def margins(runs: Sequence[Run]) -> list[str]:
     """By how many points each objective is above the better of the two baselines, for each split, mean over seeds."""
-    means = {key: np.array([np.mean(one[probe]) for probe in PLAIN]) for key, one in _groups(runs).items()}
+    means = {row: np.array([np.mean(one[probe]) for probe in PLAIN]) for row, one in _groups(runs).items()}
     lines = []
-    for (label, split), accuracy in sorted(means.items()):
-        if label.startswith(tuple(ROWS.values())):
-            continue
-        data = label[label.rindex(" (") :]
-        baselines = [
-            one for (kind, of), one in means.items() if of == split and kind.endswith(data) and _baseline(kind)
-        ]
-        knn, linear = accuracy - np.max(baselines, axis=0)
-        lines.append(f"{label}, {split}: {knn:+.1f} points k-NN, {linear:+.1f} linear above the better baseline")
+    for row, accuracy in sorted(means.items()):
+        if row.kind == "trained":
+            baselines = [
+                one
+                for other, one in means.items()
+                if other.kind != "trained" and (other.split, other.scope) == (row.split, row.scope)
+            ]
+            knn, linear = accuracy - np.max(baselines, axis=0)
+            better = f"{knn:+.1f} points k-NN, {linear:+.1f} linear above the better baseline"
+            lines.append(f"{row.label}, {row.split}: {better}")
     return lines
 
 
@@ -92,13 +105,13 @@ def mean_deviation(values: Sequence[float], digits: int = 1) -> str:
     return f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
 
 
-def _groups(runs: Sequence[Run]) -> dict[tuple[str, str], Accuracies]:
-    """Accuracies in per cent, one a seed, by (representation, split), then probe.
+def _groups(runs: Sequence[Run]) -> dict[Row, Accuracies]:
+    """Accuracies in per cent, one a seed, by row, then probe.
 
     The baselines do not depend on the objective; raw pixels not on the seed either. Encoders of different presets that
     have not been trained are different ones.
     """
-    found: dict[tuple[str, str], dict[Any, dict[str, float]]] = defaultdict(dict)
+    found: dict[Row, dict[Any, dict[str, float]]] = defaultdict(dict)
     names = labels(runs)
     presets = {run.name: run.name.split("-", 1)[1].rsplit("-seed", 1)[0] for run in runs}
     several = len(set(presets.values())) > 1
@@ -111,7 +124,8 @@ def _groups(runs: Sequence[Run]) -> dict[tuple[str, str], Accuracies]:
                 if several and kind != "trained":
                     label += f", {presets[run.name]}"
                 once = 0 if kind == "raw" else seed
-                found[f"{label} ({summary['data']})", split][once] = {k: 100 * v for k, v in accuracy.items()}
+                row = Row(f"{label} ({summary['data']})", split, kind, (summary["data"], presets[run.name]))
+                found[row][once] = {k: 100 * v for k, v in accuracy.items()}
     return {
         key: {probe: [one[probe] for one in seeds.values() if probe in one] for probe in _union(seeds.values())}
         for key, seeds in found.items()
@@ -126,10 +140,6 @@ def _probe(name: str) -> str:
 
 def _union(dictionaries: Any) -> list[str]:
     return list(dict.fromkeys(key for one in dictionaries for key in one))
-
-
-def _baseline(label: str) -> bool:
-    return label.startswith((ROWS["raw"], ROWS["untrained"]))
 
 
 def _flat(tables: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -147,7 +147,7 @@ def colour_map(
 
 
 class Lars:
-    """LARS as optax has it: decay, trust ratio, rate, momentum; scales and shifts neither decay nor are adapted."""
+    """LARS as `optimisers.make_optimiser` has it: scales and shifts neither decay nor are adapted."""
 
     def __init__(self, parameters: Sequence[Tensor], config: OptimiserConfig) -> None:
         self.weights = [p for p in parameters if p.ndim > 1]
@@ -161,12 +161,13 @@ class Lars:
         gradients: list[Any] = [p.grad for p in self.weights]
         updates = list(torch._foreach_add(gradients, self.weights, alpha=self.config.weight_decay))
         norms = zip(torch._foreach_norm(self.weights), torch._foreach_norm(updates), strict=True)
-        ratios = [torch.where(p * u > 0, self.config.trust_coefficient * p / u, 1.0) for p, u in norms]
+        bounds = ((self.config.trust_coefficient * p, rate * u) for p, u in norms)
+        ratios = [torch.where((w > 0) & (u > w), w / u.clamp_min(1e-30), 1.0) for w, u in bounds]
         torch._foreach_mul_(updates, ratios)
         updates += [p.grad for p in self.rest]  # pyright: ignore[reportOperatorIssue]
         torch._foreach_mul_(self.memory, self.config.momentum)
-        torch._foreach_add_(self.memory, updates, alpha=rate)
-        torch._foreach_sub_([*self.weights, *self.rest], self.memory)
+        torch._foreach_add_(self.memory, updates)
+        torch._foreach_add_([*self.weights, *self.rest], self.memory, alpha=-rate)
         for p in (*self.weights, *self.rest):
             p.grad = None
 

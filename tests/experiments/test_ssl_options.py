@@ -1,10 +1,13 @@
 """The command line, with tyro and on a machine without it."""
 
+import csv
+
 import pytest
 
 from experiments.ssl import __main__ as command_line
-from experiments.ssl import options
+from experiments.ssl import config, options
 from experiments.ssl.config import load_preset
+from experiments.ssl.records import RECORDS
 
 
 @pytest.fixture(params=["tyro", "argparse"])
@@ -59,6 +62,48 @@ def test_without_tyro_values_keep_their_types(monkeypatch):
     assert isinstance(changed.augment.blur, float)
     with pytest.raises(SystemExit, match="pairs such as"):
         options.change(base, ["--training.epochs"])
+
+
+def test_parameters_of_objectives(parser):
+    base = load_preset("smoke", "ssl_hsic")
+    args = ["--objective.parameters.gamma", "5", "--seed", "2", "--objective.parameters.num-features=64"]
+    changed = options.change(base, [*args, "--objective.parameters.target", "ema"])
+    assert changed.objective.parameters == {"gamma": 5.0, "scale": 0.5, "num_features": 64, "target": "ema"}
+    assert isinstance(changed.objective.parameters["gamma"], float)
+    assert changed.seed == 2
+    with pytest.raises(SystemExit, match="needs a value"):
+        options.change(base, ["--objective.parameters.gamma"])
+    with pytest.raises(SystemExit, match=r"parameters.gamma is high: it must be like 3.0"):
+        options.change(base, ["--objective.parameters.gamma", "high"])
+
+
+def test_the_recorded_choices_can_be_made_again():
+    with (RECORDS / "choices.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = {options.change(load_preset("cpu-quick", row["objective"]), row["options"].split()).name for row in rows}
+    assert len(names) == len(rows) == 21
+
+
+def test_several_values_without_tyro(monkeypatch):
+    monkeypatch.setattr(options, "tyro", None)
+    base = load_preset("smoke", "ssl_hsic")
+    for text, probe in (("test", ("test",)), ("heldout,test", ("heldout", "test")), ("('test',)", ("test",))):
+        assert options.change(base, ["--data.probe", text]).data.probe == probe
+    assert options.change(base, ["--model.widths", "4,8"]).model.widths == (4, 8)
+    for args, message in (
+        (["--model.encoder", "resnet-18"], "encoder can be patches, pyramid, resnet18, not resnet-18"),
+        (["--data.probe", "heldout,train"], "probe can be heldout, test, not train"),
+        (["--training.epochs", "five"], "must be like 2"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            options.change(base, args)
+
+
+def test_choices_of_presets_are_checked(tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "PRESETS", tmp_path)
+    (tmp_path / "mine.toml").write_text('[optimiser]\nname = "LARS"\n')
+    with pytest.raises(ValueError, match="name can be adamw, sgd, lars, not LARS"):
+        load_preset("mine", "ssl_hsic")
 
 
 def test_wrong_names_are_explained():

@@ -67,6 +67,15 @@ def test_a_table_has_means_and_deviations_over_seeds(folders):
     assert mean_deviation([]) == "–"
 
 
+def test_margins_are_over_the_baselines_of_the_same_preset(folders):
+    small = made_up_run(runs.RESULTS, config(), 0.40, untrained=0.30)
+    large = made_up_run(runs.RESULTS, load_preset("cpu-15min", "infonce"), 0.50, untrained=0.45)
+    assert [line for line in margins([small, large]) if ", test:" in line] == [
+        "infonce, cpu-15min (digits), test: +5.0 points k-NN, +5.0 linear above the better baseline",
+        "infonce, cpu-quick (digits), test: +10.0 points k-NN, +10.0 linear above the better baseline",
+    ]
+
+
 def test_a_record_holds_what_is_needed_and_nothing_of_this_machine(folders):
     made = [made_up_run(runs.RESULTS, config(objective), 0.4, observed=True) for objective in ("infonce", "ssl_hsic")]
     folder = records.record("demo", made)

@@ -138,7 +138,7 @@ def test_a_smoke_run_end_to_end(tmp_path, monkeypatch, capsys):
     command_line.main(["train", "--preset", "smoke", "--training.epochs", "1", "--data.num-train", "128"])
     assert "Reusing" in capsys.readouterr().out
     assert written == {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()}
-    assert runs.load_run(run.name).summary == run["summary"]
+    assert runs.load_run(run.name).summary == run.summary
     with pytest.raises(FileNotFoundError, match="no finished run"):
         runs.load_run("infonce-none-seed0-00000000")
 

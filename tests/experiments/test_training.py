@@ -94,17 +94,24 @@ def test_the_gpu_preset_takes_a_step_on_a_cpu(monkeypatch):
     assert max(moved) > 0
 
 
-def test_lars_scales_weights_alone():
+def test_lars_bounds_the_steps_of_weights_alone():
     config = dataclasses.replace(Config().optimiser, name="lars", weight_decay=0.1, trust_coefficient=0.01)
-    optimiser = make_optimiser(config, lambda _: 1.0)
-    weight, shift = jnp.full((2, 2), 3.0), jnp.full((2,), 3.0)
-    gradients = {"weight": jnp.asarray([[1.0, 2.0], [3.0, 4.0]]), "shift": jnp.asarray([0.5, 1.0])}
-    parameters = {"weight": weight, "shift": shift}
-    updates, _ = optimiser.update(gradients, optimiser.init(parameters), parameters)
-    step = gradients["weight"] + 0.1 * weight
-    expected = -0.01 * jnp.linalg.norm(weight) / jnp.linalg.norm(step) * step
-    np.testing.assert_allclose(updates["weight"], expected, rtol=1e-5)
-    np.testing.assert_allclose(updates["shift"], -gradients["shift"], rtol=1e-6)
+    rate = 0.5
+    optimiser = make_optimiser(config, lambda _: rate)
+    parameters = {"steep": np.full((2, 2), 3.0), "flat": np.full((2, 2), 3.0), "zero": np.zeros((2, 2))}
+    gradients = {"steep": np.arange(4.0).reshape(2, 2), "flat": np.full((2, 2), -0.299), "zero": np.ones((2, 2))}
+    parameters, gradients = parameters | {"shift": np.full(2, 3.0)}, gradients | {"shift": np.array([0.5, 1.0])}
+    state = optimiser.init(parameters)
+    memory = dict.fromkeys(parameters, 0.0)
+    for _ in range(2):
+        updates, state = optimiser.update(gradients, state, parameters)
+        for name, w in parameters.items():
+            g = gradients[name] + 0.1 * w * (name != "shift")
+            if name == "steep":  # a step of the rate would be longer than a hundredth of the weights
+                assert rate * np.linalg.norm(g) > 0.01 * np.linalg.norm(w)
+                g = g * 0.01 * np.linalg.norm(w) / (rate * np.linalg.norm(g))
+            memory[name] = 0.9 * memory[name] + g
+            np.testing.assert_allclose(updates[name], -rate * memory[name], rtol=1e-4)
 
 
 def test_schedules():
@@ -174,10 +181,23 @@ with experiments.ssl.train.bar(2, 0, "run", True) as bar:
     bar.update(2)
 from jax._src import xla_bridge
 assert not xla_bridge.backends_are_initialized()
+import os
+os.environ.pop("KERNELDEP_DATA", None)
+os.environ["XDG_CACHE_HOME"] = sys.argv[1]
+from experiments import data
+from experiments.data import cifar10
+from pathlib import Path
+assert cifar10.data_folder() == Path(sys.argv[1], "kerneldep")
+try:
+    cifar10.load(download=False)
+except data.DataUnavailable as error:
+    assert "missing: data_batch_1.bin" in str(error)
+else:
+    raise AssertionError("there is no data set in an empty folder")
 """
 
 
-def test_training_needs_no_more_than_jax_equinox_optax_and_numpy():
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+def test_training_needs_no_more_than_jax_equinox_optax_and_numpy(tmp_path):
+    done = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "run: step 2 of 2, loss 1" in done.stderr
