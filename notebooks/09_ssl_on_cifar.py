@@ -16,7 +16,7 @@
 # **Question.** SSL-HSIC asks one thing of an encoder: that a view of an image tell *which image* it is a view of. It is shown no labels.
 # Does such an encoder know what is *in* the images? And do the quantities of the theory move in real training as they should?
 #
-# We train a small encoder on 10,000 images of CIFAR-10 (two minutes on two CPU cores), and look at it. Whatever is looked at here is
+# We train a small encoder on 10,000 images of CIFAR-10 (minutes on two CPU cores), and look at it. Whatever is looked at here is
 # held-out training images; the test images were seen once, at the end of each recorded run.
 
 # %%

@@ -16,7 +16,7 @@ __all__ = ["RECORDS", "draw_curves", "markdown", "record", "save_png", "write_li
 
 RECORDS = ROOT / "experiments" / "records"
 LONGEST = 250  # rows that a record keeps of a run's metrics
-THINNING = 5  # at least: it keeps the metrics of every fifth step
+THINNING = 5  # at least, of a longer one: it keeps the metrics of every fifth step
 PNG_METADATA = {"Software": None}  # without the version of matplotlib, so that the same curves are the same bytes
 
 
@@ -48,7 +48,8 @@ def keep(run: Run, folder: Path) -> None:
         if (run.folder / file).exists():
             write(folder / file, lambda path, source=run.folder / file: shutil.copyfile(source, path))
     header, *steps = (run.folder / "metrics.csv").read_text(encoding="utf-8").splitlines()
-    write_lines(folder / "metrics.csv", [header, *steps[:: max(THINNING, -(-len(steps) // LONGEST))]])
+    every = max(THINNING, -(-len(steps) // LONGEST)) if len(steps) > LONGEST else 1
+    write_lines(folder / "metrics.csv", [header, *steps[::every]])
 
 
 def _readme(name: str, runs: Sequence[Run], command: str) -> list[str]:

@@ -168,11 +168,16 @@ def load_run(run: str | Config) -> Run:
     Raises:
         FileNotFoundError: If there is none.
     """
-    name = run if isinstance(run, str) else _resolve(run)[1].name
+    name = run if isinstance(run, str) else resolved(run).name
     found = Run(RESULTS / name)
     if not _complete(found):
         raise FileNotFoundError(f"There is no finished run {name}: `python -m experiments.ssl train` makes one.")
     return found
+
+
+def resolved(config: Config) -> Config:
+    """The configuration with the name of the data set there is, for "auto"."""
+    return _resolve(config)[1]
 
 
 def all_runs() -> list[Run]:
@@ -227,12 +232,18 @@ def _machine() -> str:
 
 
 def _commit() -> str | None:
+    """The commit that is checked out, with "-dirty" if the code is not as it was committed."""
+
+    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
     try:
-        command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-        found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        commit = git("rev-parse", "HEAD").stdout.strip()
+        # Records do not count: a suite changes them under way.
+        changed = git("diff", "--quiet", "HEAD", "--", "kerneldep", "experiments", ":!experiments/records").returncode
     except OSError:
         return None
-    return found.stdout.strip() or None
+    return f"{commit}-dirty" if commit and changed else commit or None
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

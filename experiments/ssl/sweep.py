@@ -1,7 +1,9 @@
 """SSL-HSIC's choices one at a time, in short runs scored on held-out training images; a table and a figure each."""
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -9,7 +11,7 @@ import numpy as np
 from experiments.ssl import records
 from experiments.ssl.config import Config, ObjectiveConfig, load_preset
 from experiments.ssl.log import TrainingDiverged
-from experiments.ssl.runs import Run, find_or_train, write
+from experiments.ssl.runs import Run, find_or_train, resolved, write
 from experiments.ssl.tables import markdown, mean_deviation
 
 QUICK = "cpu-quick"
@@ -27,6 +29,8 @@ HEADER = (
     "hsic_zz",
     "rank",
     "run",
+    "images",
+    "commit",
 )
 SUMMARY = ("k-NN %", "linear %", "loss", "dep", "HSIC(Z, Z)", "effective rank")
 
@@ -131,24 +135,41 @@ def run_sweep(name: str, *, preset: str = QUICK, force: bool = False) -> list[di
     """Trains the runs that are not finished yet; after each remakes table, figure and README.
 
     They are in `experiments/records/sweeps/<name>/`, or `<name>-<preset>/` if that is not the quick one. A run whose
-    loss stops being finite has a row without numbers.
+    loss stops being finite has a row without numbers. Runs with a row in the table are not trained again, unless
+    `force`, on another machine neither.
     """
-    sweep, rows, runs = SWEEPS[name], [], []
+    sweep, rows = SWEEPS[name], []
     folder = records.RECORDS / "sweeps" / (name if preset == QUICK else f"{name}-{preset}")
     folder.mkdir(parents=True, exist_ok=True)
-    for point, config in sweep.configs(preset):
-        try:
-            runs.append(find_or_train(config, force=force))
-        except TrainingDiverged as error:
-            print(error)
-            rows.append({"value": point.value, "seed": str(config.seed), "run": f"{config.name} diverged"})
-        else:
-            rows.append({"value": point.value, "seed": str(config.seed), **measured(runs[-1])})
-        table = [[row.get(column, "") for column in HEADER] for row in rows]
-        records.write_rows(folder / "table.csv", HEADER, table)
-        write(folder / "figure.png", lambda path: draw(sweep, rows).savefig(path, **_PNG))
-        records.write_lines(folder / "README.md", _readme(name, preset, sweep, rows, runs))
+    recorded = {} if force else _recorded(folder.parent)
+    configs = [(point, resolved(config)) for point, config in sweep.configs(preset)]
+    for number, (point, config) in enumerate(configs, 1):
+        row = recorded.get(config.name)
+        rows.append((row or _trained(config, force)) | {"value": point.value, "seed": str(config.seed)})
+        if row is None or number == len(configs):
+            table = [[row.get(column, "") for column in HEADER] for row in rows]
+            records.write_rows(folder / "table.csv", HEADER, table)
+            write(folder / "figure.png", lambda path: draw(sweep, rows).savefig(path, **_PNG))
+            records.write_lines(folder / "README.md", _readme(name, preset, sweep, rows))
     return rows
+
+
+def _recorded(folder: Path) -> dict[str, dict[str, str]]:
+    """The rows of all tables by run: sweeps share some."""
+    found = {}
+    for path in sorted(folder.glob("*/table.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                found[row["run"]] = {column: text for column, text in row.items() if text}
+    return found
+
+
+def _trained(config: Config, force: bool) -> dict[str, str]:
+    try:
+        return measured(find_or_train(config, force=force))
+    except TrainingDiverged as error:
+        print(error)
+        return {"run": f"{config.name} diverged"}
 
 
 _PNG: dict[str, Any] = {"dpi": 110, "metadata": records.PNG_METADATA, "format": "png"}
@@ -166,7 +187,12 @@ def measured(run: Run) -> dict[str, str]:
         **{name: metrics[name][-5:].mean() for name in ("loss", "dep", "hsic_zz") if name in metrics},
         "rank": summary["effective_rank"]["trained"],
     }
-    return {name: f"{value:.5g}" for name, value in numbers.items()} | {"run": run.name}
+    made = {
+        "run": run.name,
+        "images": f"{summary['num_train']:,} images of {summary['data']}",
+        "commit": summary["commit"] or "unknown",
+    }
+    return {name: f"{value:.5g}" for name, value in numbers.items()} | made
 
 
 def by_value(rows: Sequence[dict[str, str]], column: str) -> dict[str, list[float]]:
@@ -214,7 +240,7 @@ def draw(sweep: Sweep, rows: Sequence[dict[str, str]]) -> Any:
     return figure
 
 
-def _readme(name: str, preset: str, sweep: Sweep, rows: Sequence[dict[str, str]], runs: Sequence[Run]) -> list[str]:
+def _readme(name: str, preset: str, sweep: Sweep, rows: Sequence[dict[str, str]]) -> list[str]:
     columns = dict(zip(("knn", "linear", "loss", "dep", "hsic_zz", "rank"), SUMMARY, strict=True))
     digits = {"knn": 1, "linear": 1, "loss": 3, "dep": 3, "hsic_zz": 4, "rank": 1}
     numbers = {column: by_value(rows, column) for column in columns}
@@ -224,15 +250,17 @@ def _readme(name: str, preset: str, sweep: Sweep, rows: Sequence[dict[str, str]]
     ]
     option = "" if preset == QUICK else f" --preset {preset}"
     lines = [f"# Sweep `{name}`", "", f"`python -m experiments.ssl sweep {name}{option}` made this."]
-    if runs:
-        summary = runs[0].summary
-        commits = " and ".join(sorted({run.summary["commit"] or "unknown" for run in runs}))
+    trained = [row for row in rows if "knn" in row]
+    if trained:
+        seeds = len({row["seed"] for row in rows})
         lines[-1] += (
-            f" {len(runs)} runs of {EPOCHS} epochs on {summary['num_train']:,} images of {summary['data']}, "
+            f" {len(trained)} runs of {EPOCHS} epochs on {' and '.join(sorted({row['images'] for row in trained}))}, "
             f"else as the preset {preset}, scored on held-out training images; "
-            f"{'one seed' if len(sweep.seeds) == 1 else f'{len(sweep.seeds)} seeds, mean ± standard deviation'}; "
-            f"commit {commits}."
+            f"{'one seed' if seeds == 1 else f'{seeds} seeds, mean ± standard deviation'}; "
+            f"commit {' and '.join(sorted({row['commit'] for row in trained}))}."
         )
+    if missing := len(sweep.points) * len(sweep.seeds) - len(rows):
+        lines += ["", f"{missing} runs are not made yet: the same command goes on."]
     if sweep.note:
         lines += ["", sweep.note]
     diverged = [f"{row['value']} (seed {row['seed']})" for row in rows if "knn" not in row]

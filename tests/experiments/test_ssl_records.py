@@ -198,6 +198,7 @@ def test_a_sweep_s_table_figure_and_readme(folders, monkeypatch):
             tables.append(len(table.read_text().splitlines()) - 1)
         return made_up_run(runs.RESULTS, one, 0.4 + 0.01 * gamma + 0.02 * one.seed)
 
+    monkeypatch.setattr(sweep, "resolved", lambda config: config)
     monkeypatch.setattr(sweep, "find_or_train", find_or_train)
     rows = sweep.run_sweep("demo")
     assert tables == [1, 2, 3, 4]  # written after each run

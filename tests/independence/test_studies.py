@@ -45,7 +45,7 @@ def test_recorded_levels_are_what_is_allowed():
 
 @pytest.mark.parametrize(("family", "law", "n"), SMALL, ids=str)
 def test_levels_of_a_small_study(family, law, n):
-    repeats = 100
+    repeats = 40
     found = level.p_values_of(Cell(family, law, n, repeats))
     for test, p_values in ((test, of) for test, of in found.items() if test not in level.INVALID):
         row = {"family": family, "test": test, "law": law, "n": n, "repeats": repeats}
