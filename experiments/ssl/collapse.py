@@ -27,6 +27,8 @@ HEADER = (
     "rank start",
     "rank end",
     "state",
+    "k-NN %",
+    "linear %",
 )
 EPOCHS, STEPS_AN_EPOCH = 6, 39
 
@@ -49,7 +51,10 @@ def main(force: bool = False) -> None:
         first, last, dep = metrics["loss"][0], metrics["loss"][-5:].mean(), metrics["dep"][-5:].mean()
         state = "collapsed" if rank["trained"] < 2 or dep < 0.02 else ("at the barrier" if last > -0.02 else "learns")
         numbers = (f"{gamma:g}", f"{scale:g}", "yes" if norm else "no", f"{first:+.3f}", f"{last:+.3f}")
-        rows.append((*numbers, f"{dep:.3f}", f"{rank['untrained']:.1f}", f"{rank['trained']:.1f}", state))
+        ranks = (f"{rank['untrained']:.1f}", f"{rank['trained']:.1f}")
+        accuracy = run.summary["accuracy"]["heldout"]["trained"]
+        probes = tuple(f"{100 * accuracy[probe]:.1f}" for probe in ("knn", "linear"))
+        rows.append((*numbers, f"{dep:.3f}", *ranks, state, *probes))
         write_rows(CSV, HEADER, rows)
     update_readme()
 

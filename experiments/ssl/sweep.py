@@ -201,42 +201,48 @@ def by_value(rows: Sequence[dict[str, str]], column: str) -> dict[str, list[floa
     return {value: [float(r[column]) for r in rows if r["value"] == value and r.get(column)] for value in values}
 
 
+def plot(axes: Any, sweep: Sweep, rows: Sequence[dict[str, str]], column: str, look: str, **line: Any) -> None:
+    """A column of the table over the sweep's axis: means, with standard deviations where there are several seeds."""
+    found = by_value(rows, column)
+    values, category = list(found), sweep.scale == "category"
+    there = [i for i, numbers in enumerate(found.values()) if numbers]
+    at = np.arange(len(values)) if category else np.array([float(value) for value in values])
+    means = [np.mean(found[values[i]]) for i in there]
+    deviations = [np.std(found[values[i]], ddof=1) if len(found[values[i]]) > 1 else np.nan for i in there]
+    joined = "" if category else "-"
+    axes.errorbar(at[there], means, deviations, fmt=look, linestyle=joined, capsize=3, linewidth=1, **line)
+    if category:
+        axes.set_xticks(at, values, rotation=30, ha="right", rotation_mode="anchor", fontsize="small")
+        axes.set_xlim(-0.5, len(values) - 0.5)
+    elif sweep.scale == "log":
+        axes.set_xscale("log")
+        axes.set_xticks(at, values)
+        axes.minorticks_off()
+    axes.set_xlabel(sweep.axis)
+
+
+def plot_accuracy(axes: Any, sweep: Sweep, rows: Sequence[dict[str, str]]) -> None:
+    """Linear and k-NN accuracy, and those of the untrained encoder as dotted lines."""
+    for column, look, label in (("linear", "C0o", "linear"), ("knn", "C1s", "k-NN")):
+        plot(axes, sweep, rows, column, look, label=label)
+        untrained = [float(row[f"untrained_{column}"]) for row in rows if f"untrained_{column}" in row]
+        if untrained:
+            axes.axhline(np.mean(untrained), color=look[:2], linestyle=":", linewidth=1)
+
+
 def draw(sweep: Sweep, rows: Sequence[dict[str, str]]) -> Any:
-    """Accuracy, effective rank and dep: means, with standard deviations where there are several seeds."""
+    """Accuracy, effective rank and dep."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     accuracy, rank, dep = figure.subplots(1, 3)
-    values = list(by_value(rows, "knn"))
-    at = np.arange(len(values)) if sweep.scale == "category" else np.array([float(value) for value in values])
-    line = "" if sweep.scale == "category" else "-"
-
-    def show(axes: Any, column: str, look: str, label: str) -> None:
-        numbers = list(by_value(rows, column).values())
-        there = [i for i, one in enumerate(numbers) if one]
-        means = [np.mean(numbers[i]) for i in there]
-        deviations = [np.std(numbers[i], ddof=1) if len(numbers[i]) > 1 else 0 for i in there]
-        axes.errorbar(at[there], means, deviations, fmt=look, linestyle=line, capsize=3, label=label, linewidth=1)
-
-    for column, colour, marker, label in (("linear", "C0", "o", "linear"), ("knn", "C1", "s", "k-NN")):
-        show(accuracy, column, colour + marker, label)
-        untrained = [float(row[f"untrained_{column}"]) for row in rows if f"untrained_{column}" in row]
-        if untrained:
-            accuracy.axhline(np.mean(untrained), color=colour, linestyle=":", linewidth=1)
+    plot_accuracy(accuracy, sweep, rows)
     accuracy.set(ylabel="held-out accuracy %", title="dotted: untrained encoder")
     accuracy.legend(frameon=False)
-    show(rank, "rank", "C2^", "effective rank")
+    plot(rank, sweep, rows, "rank", "C2^")
     rank.set(ylabel="effective rank of the projections")
-    show(dep, "dep", "C3v", "dep")
+    plot(dep, sweep, rows, "dep", "C3v")
     dep.set(ylabel="dep, mean of the last steps")
-    for axes in (accuracy, rank, dep):
-        axes.set(xlabel=sweep.axis)
-        if sweep.scale == "category":
-            axes.set_xticks(at, values, rotation=30, ha="right", fontsize="small")
-        elif sweep.scale == "log":
-            axes.set_xscale("log")
-            axes.set_xticks(at, values)
-            axes.minorticks_off()
     return figure
 
 
