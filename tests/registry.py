@@ -18,6 +18,7 @@ from kerneldep.kernels import AbstractKernel
 
 from .oracles import hsic as hsic_oracle
 from .oracles import kernels as oracle
+from .thorough import thorough
 
 Point = np.ndarray
 PointKernel = Callable[[Point, Point], float]
@@ -353,3 +354,9 @@ ESTIMATORS: tuple[EstimatorCase, ...] = (
 
 EXACT = tuple(case for case in ESTIMATORS if isinstance(case.estimator, AbstractExact))
 RANDOM = tuple(case for case in ESTIMATORS if case.random)
+
+VARIANTS = ("fourier_orthogonal", "fourier_quasi", "fourier_unbiased")
+"""Of one estimator, that differ in what `prepare` draws alone."""
+
+CROSSED = thorough(ESTIMATORS, lambda case: case.name not in VARIANTS)
+"""All, to be crossed with what does not depend on what is drawn: variants behind `slow`."""

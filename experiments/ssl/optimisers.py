@@ -52,16 +52,16 @@ def make_optimiser(config: OptimiserConfig, schedule: optax.Schedule) -> optax.G
 def _bounded_by_trust(coefficient: float, schedule: optax.Schedule) -> optax.GradientTransformation:
     """Gradients g of weights w times min(`coefficient`·‖w‖/‖g‖/η, 1), where η is the step's learning rate."""
 
-    def update(gradients: Any, state: optax.ScaleByScheduleState, parameters: Any = None) -> tuple[Any, Any]:
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         rate = schedule(state.count)
 
         def bounded(g: Array, w: Array) -> Array:
             longest, step = coefficient * jnp.linalg.norm(w), rate * jnp.linalg.norm(g)
             return jnp.where((longest > 0) & (step > longest), longest / jnp.maximum(step, 1e-30), 1.0) * g
 
-        return jax.tree.map(bounded, gradients, parameters), optax.ScaleByScheduleState(state.count + 1)
+        return jax.tree.map(bounded, updates, params), optax.ScaleByScheduleState(state.count + 1)
 
-    return optax.GradientTransformation(lambda _: optax.ScaleByScheduleState(jnp.zeros((), jnp.int32)), update)
+    return optax.GradientTransformation(lambda params: optax.ScaleByScheduleState(jnp.zeros((), jnp.int32)), update)
 
 
 def target_decay(config: TrainingConfig, steps: int) -> Callable[[Int[Array, ""]], Scalar | float]:

@@ -35,7 +35,8 @@ def record(name: str, runs: Sequence[Run], command: str | None = None) -> Path:
     for old in folder.iterdir():
         if old.is_dir() and old.name not in kept_names:
             shutil.rmtree(old)
-    write(folder / "curves.png", lambda path: draw_curves(runs, path))
+    kept = [Run(folder / run.name) for run in runs]  # what the figure shows is in the record
+    write(folder / "curves.png", lambda path: draw_curves(kept, path))
     command = command or f"python -m experiments.ssl suite {name} --record"
     write_lines(folder / "README.md", _readme(name, runs, command))
     return folder

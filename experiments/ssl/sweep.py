@@ -250,16 +250,18 @@ def _readme(name: str, preset: str, sweep: Sweep, rows: Sequence[dict[str, str]]
     ]
     option = "" if preset == QUICK else f" --preset {preset}"
     lines = [f"# Sweep `{name}`", "", f"`python -m experiments.ssl sweep {name}{option}` made this."]
+    missing = len(sweep.points) * len(sweep.seeds) - len(rows)
     trained = [row for row in rows if "knn" in row]
     if trained:
         seeds = len({row["seed"] for row in rows})
+        several = f"up to {seeds}" if missing else str(seeds)
         lines[-1] += (
             f" {len(trained)} runs of {EPOCHS} epochs on {' and '.join(sorted({row['images'] for row in trained}))}, "
             f"else as the preset {preset}, scored on held-out training images; "
-            f"{'one seed' if seeds == 1 else f'{seeds} seeds, mean ± standard deviation'}; "
+            f"{'one seed' if seeds == 1 else f'{several} seeds, mean ± standard deviation'}; "
             f"commit {' and '.join(sorted({row['commit'] for row in trained}))}."
         )
-    if missing := len(sweep.points) * len(sweep.seeds) - len(rows):
+    if missing:
         lines += ["", f"{missing} runs are not made yet: the same command goes on."]
     if sweep.note:
         lines += ["", sweep.note]

@@ -15,7 +15,7 @@ from kerneldep.independence.gram_sums import centred_gram, permuted_sums
 from kerneldep.independence.permutations import permutation_p_value
 from kerneldep.kernels import AutomaticRelevance, Gaussian, Label, Laplace, Linear
 
-from ..registry import ESTIMATORS
+from ..registry import CROSSED
 
 N = 24
 FEATURES = [
@@ -24,8 +24,6 @@ FEATURES = [
     kd.Nystrom(5),
     pytest.param(kd.Nystrom(5, unbiased=True), marks=pytest.mark.slow),
 ]
-VARIANTS = ("fourier_orthogonal", "fourier_quasi", "fourier_unbiased")
-"""Of one estimator, that differ in what `prepare` draws alone: behind `slow` here."""
 
 
 def key() -> jax.Array:
@@ -43,11 +41,7 @@ def drawn(scheme, num: int, n: int = N) -> np.ndarray:
     return scheme.draw(n, num, generator(jax.random.split(key())[1], ""))
 
 
-@pytest.mark.parametrize(
-    "case",
-    [pytest.param(case, marks=[pytest.mark.slow] if case.name in VARIANTS else []) for case in ESTIMATORS],
-    ids=str,
-)
+@pytest.mark.parametrize("case", CROSSED, ids=str)
 def test_null_values_are_estimates_of_permuted_data(x64, case):
     estimator = case.estimator
     n = max(N, 2 * estimator.min_samples)
