@@ -31,6 +31,7 @@ NAMES = (
     "byol_dependence",
     "correlations",
     "regulariser",
+    "ablations",
     "one_lens",
     "witnesses",
 )

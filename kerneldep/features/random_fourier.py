@@ -155,7 +155,7 @@ def random_fourier(
         if isinstance(term, Linear | Cosine):
             maps.append(_own_features(term, dim))
         elif isinstance(term, Deep):
-            width = jax.eval_shape(term.network, jax.ShapeDtypeStruct((dim,), float)).shape[0]
+            width = jax.eval_shape(term.network, jnp.zeros(dim)).shape[0]
             options = {"orthogonal": orthogonal, "quasi": quasi}
             inner = random_fourier(term.kernel, width, 2 * next(shares), key=subkey, **options)
             maps.append(OnNetwork(term.network, inner))

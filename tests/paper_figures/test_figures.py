@@ -63,6 +63,7 @@ def test_a_bad_number_changes_the_verdict(name):
         "byol_dependence": "dep",
         "correlations": "dep",
         "regulariser": "loss",
+        "ablations": "untrained_linear",
         "one_lens": "value",
         "witnesses": "witness_correlation",
     }[name]
