@@ -28,9 +28,11 @@ HEADER = (
     "rank end",
     "state",
     "k-NN %",
+    "untrained k-NN %",
     "linear %",
+    "untrained linear %",
 )
-EPOCHS, STEPS_AN_EPOCH = 6, 39
+EPOCHS, STEPS_AN_EPOCH, BATCH = 6, 39, 128
 
 
 def main(force: bool = False) -> None:
@@ -42,9 +44,9 @@ def main(force: bool = False) -> None:
             preset,
             preset="collapse",
             objective=replace(preset.objective, parameters={"gamma": gamma, "scale": scale}),
-            data=replace(preset.data, num_train=STEPS_AN_EPOCH * preset.training.batch_size, probe=("heldout",)),
+            data=replace(preset.data, num_train=STEPS_AN_EPOCH * BATCH, probe=("heldout",)),
             model=replace(preset.model, projector_norm=norm),
-            training=replace(preset.training, epochs=EPOCHS),
+            training=replace(preset.training, epochs=EPOCHS, batch_size=BATCH),
         )
         run = find_or_train(config, force=force)
         metrics, rank = run.metrics(), run.summary["effective_rank"]
@@ -52,8 +54,10 @@ def main(force: bool = False) -> None:
         state = "collapsed" if rank["trained"] < 2 or dep < 0.02 else ("at the barrier" if last > -0.02 else "learns")
         numbers = (f"{gamma:g}", f"{scale:g}", "yes" if norm else "no", f"{first:+.3f}", f"{last:+.3f}")
         ranks = (f"{rank['untrained']:.1f}", f"{rank['trained']:.1f}")
-        accuracy = run.summary["accuracy"]["heldout"]["trained"]
-        probes = tuple(f"{100 * accuracy[probe]:.1f}" for probe in ("knn", "linear"))
+        accuracy = run.summary["accuracy"]["heldout"]
+        probes = tuple(
+            f"{100 * accuracy[which][name]:.1f}" for name in ("knn", "linear") for which in ("trained", "untrained")
+        )
         rows.append((*numbers, f"{dep:.3f}", *ranks, state, *probes))
         write_rows(CSV, HEADER, rows)
     update_readme()

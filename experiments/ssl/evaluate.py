@@ -7,14 +7,16 @@ Each accuracy is computed once, when training has ended; along training `diagnos
 import functools
 import hashlib
 
+import equinox as eqx
+import jax
 import numpy as np
 from jaxtyping import Int32, Int64
 
 from experiments.ssl.config import Config
 from experiments.ssl.features import FrozenEncoder, Split, draw_views, frozen, raw_pixels, represent_views, splits
 from experiments.ssl.linear_sgd import fit_sgd_probe
-from experiments.ssl.models import Network
-from kerneldep.analysis.probes import LinearProbe, fit_linear_probe, knn_accuracy
+from experiments.ssl.models import Encoder, Network
+from kerneldep.analysis.probes import fit_linear_probe, knn_accuracy
 
 __all__ = ["Split", "evaluate", "figure_views", "labelled_rows", "splits"]
 
@@ -34,23 +36,13 @@ def evaluate(untrained: Network, network: Network, images: dict[str, Split], con
     `linear_sgd.fit_sgd_probe`).
     """
     results: dict[str, Accuracies] = {name: {} for name in images if name != "train"}
-    for kind in ("raw", "untrained", "trained"):
-        if kind == "raw":
-            represent = functools.partial(raw_pixels, size=config.augment.size)
-        else:
-            represent = frozen((untrained if kind == "untrained" else network).encoder, images["train"], config)
-        features = {name: represent(split.images) for name, split in images.items()}
-        shares = config.evaluation.label_shares if kind != "raw" else ()
-        probes: dict[str, LinearProbe] = {}
-        if isinstance(represent, FrozenEncoder) and config.evaluation.sgd_epochs and kind == "trained":
-            probes["linear_sgd"] = fit_sgd_probe(represent, images["train"], features["train"], config)
-        labels = {name: split.labels for name, split in images.items()}
+    for kind, encoder in {"raw": None, "untrained": untrained.encoder, "trained": network.encoder}.items():
         if kind == "trained":
-            found = _accuracies(features, labels, shares, WEIGHTED_NEIGHBOURS, probes)
+            found = _accuracies(images, encoder, config, trained=True)
         else:  # runs of one seed share them: those of a suite or a sweep compute them once
-            digest = _digest(features, labels, shares)
+            digest = _digest(images, encoder, config)
             if digest not in _BASELINES:
-                _BASELINES[digest] = _accuracies(features, labels, shares, (), probes)
+                _BASELINES[digest] = _accuracies(images, encoder, config, trained=False)
             found = _BASELINES[digest]
         for name, accuracies in results.items():
             accuracies[kind] = dict(found[name])
@@ -60,35 +52,38 @@ def evaluate(untrained: Network, network: Network, images: dict[str, Split], con
 _BASELINES: dict[str, Accuracies] = {}
 
 
-def _accuracies(
-    features: dict[str, np.ndarray],
-    labels: dict[str, np.ndarray],
-    shares: tuple[float, ...],
-    weighted: tuple[int, ...],
-    probes: dict[str, LinearProbe],
-) -> Accuracies:
-    """Accuracies by split and probe, of all probes and those that are fitted already."""
+def _accuracies(images: dict[str, Split], encoder: Encoder | None, config: Config, *, trained: bool) -> Accuracies:
+    """Accuracies by split and probe, of an encoder's features or, without one, of pixels."""
+    if encoder is None:
+        represent = functools.partial(raw_pixels, size=config.augment.size)
+    else:
+        represent = frozen(encoder, images["train"], config)
+    features = {name: represent(split.images) for name, split in images.items()}
+    labels = {name: split.labels for name, split in images.items()}
     known, classes = features["train"], labels["train"]
     fitted = {"linear": fit_linear_probe(known, classes)}
-    for share in shares:
+    for share in config.evaluation.label_shares if encoder is not None else ():
         rows = labelled_rows(classes, share)
         fitted[f"linear_{share:.0%}"] = fit_linear_probe(known[rows], classes[rows])
-    fitted |= probes
+    if trained and isinstance(represent, FrozenEncoder) and config.evaluation.sgd_epochs:
+        fitted["linear_sgd"] = fit_sgd_probe(represent, images["train"], known, config)
     found: Accuracies = {}
     for name in features.keys() - {"train"}:
         neighbours = functools.partial(knn_accuracy, known, classes, features[name], labels[name])
         votes = {"knn": neighbours()}
-        for k in weighted:
+        for k in WEIGHTED_NEIGHBOURS if trained else ():
             votes[f"knn_weighted_{k}"] = neighbours(min(k, len(known)), temperature=KNN_TEMPERATURE)
         linear = {probe: one.accuracy(features[name], labels[name]) for probe, one in fitted.items()}
         found[name] = {probe: float(accuracy) for probe, accuracy in (votes | linear).items()}
     return found
 
 
-def _digest(features: dict[str, np.ndarray], labels: dict[str, np.ndarray], shares: tuple[float, ...]) -> str:
-    digest = hashlib.sha256(repr((shares, [(name, one.shape) for name, one in features.items()])).encode())
-    for one in (*features.values(), *labels.values()):
-        digest.update(np.ascontiguousarray(one).data)
+def _digest(images: dict[str, Split], encoder: Encoder | None, config: Config) -> str:
+    """Of all that the accuracies of an encoder before training depend on."""
+    size = config.augment.size if encoder is None else config.model.eval_size
+    digest = hashlib.sha256(f"{list(images)} {size} {config.evaluation} {encoder}".encode())
+    for array in (*jax.tree.leaves(eqx.filter(encoder, eqx.is_array)), *jax.tree.leaves(images)):
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

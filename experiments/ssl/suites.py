@@ -1,6 +1,8 @@
 """Lists of runs that belong together, trained one after the other and recorded as they finish."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from experiments.ssl import records
 from experiments.ssl.config import Config, load_preset
@@ -17,20 +19,31 @@ class Suite:
     preset: str
     objectives: tuple[str, ...] = ("ssl_hsic", "infonce")
     seeds: tuple[int, ...] = (0,)
-    observe_every: int = 0  # steps; 0 leaves it to the preset
+    training: Mapping[str, Any] = field(default_factory=dict)  # what it changes in the preset's part of that name
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
 
     def configs(self) -> list[Config]:
         """Its runs, all objectives with the first seed before those with the second."""
         found = [load_preset(self.preset, objective, seed) for seed in self.seeds for objective in self.objectives]
-        if self.observe_every:
-            found = [replace(one, evaluation=replace(one.evaluation, every=self.observe_every)) for one in found]
-        return found
+        return [
+            replace(
+                one,
+                training=replace(one.training, **self.training),
+                evaluation=replace(one.evaluation, **self.evaluation),
+            )
+            for one in found
+        ]
 
 
 SUITES = {
     "quick": Suite("cpu-quick"),
     "quick-3-seeds": Suite("cpu-quick", seeds=(0, 1, 2)),
-    "b3": Suite("cpu-quick", (*SIX, "simsiam"), observe_every=39),
+    "b3": Suite(
+        "cpu-quick",
+        (*SIX, "simsiam"),
+        training={"epochs": 10, "batch_size": 128},
+        evaluation={"every": 39},
+    ),
     "cpu-15min": Suite("cpu-15min", SIX),
     "cpu-hour": Suite("cpu-hour", ("ssl_hsic",)),
 }

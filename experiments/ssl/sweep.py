@@ -15,7 +15,7 @@ from experiments.ssl.runs import Run, find_or_train, resolved, write
 from experiments.ssl.tables import markdown, mean_deviation
 
 QUICK = "cpu-quick"
-EPOCHS = 6
+EPOCHS, BATCH = 6, 128
 HELDOUT = 5_000  # where the preset holds none out
 HEADER = (
     "value",
@@ -69,7 +69,7 @@ class Sweep:
             objective=ObjectiveConfig(self.objective, base.objective.parameters | point.parameters),
             data=replace(base.data, probe=("heldout",), num_heldout=heldout),
             model=replace(base.model, **point.model),
-            training=replace(base.training, **({"epochs": EPOCHS} | point.training)),
+            training=replace(base.training, **({"epochs": EPOCHS, "batch_size": BATCH} | point.training)),
         )
 
 
@@ -263,7 +263,7 @@ def _readme(name: str, preset: str, sweep: Sweep, rows: Sequence[dict[str, str]]
         several = f"up to {seeds}" if missing else str(seeds)
         lines[-1] += (
             f" {len(trained)} runs of {EPOCHS} epochs on {' and '.join(sorted({row['images'] for row in trained}))}, "
-            f"else as the preset {preset}, scored on held-out training images; "
+            f"in batches of {BATCH} unless swept, else as the preset {preset}, scored on held-out training images; "
             f"{'one seed' if seeds == 1 else f'{several} seeds, mean ± standard deviation'}; "
             f"commit {' and '.join(sorted({row['commit'] for row in trained}))}."
         )

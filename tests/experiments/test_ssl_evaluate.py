@@ -80,15 +80,20 @@ def test_every_probe_of_every_representation(monkeypatch):
     assert min(found["trained"].values()) > 0.9
     assert found["trained"]["knn"] == found["untrained"]["knn"]
 
+    linear = eqx.nn.Linear(1, 1, key=jax.random.key(0))
     # Another run with the same baselines computes none; with other labels, it does.
     with monkeypatch.context() as patch:
-        patch.setattr(evaluation, "fit_sgd_probe", lambda *_: None)
-        patch.setattr(evaluation, "_accuracies", lambda *_: {"heldout": {"knn": 0.5}})
+        patch.setattr(evaluation, "_accuracies", lambda *_, **__: {"heldout": {"knn": 0.5}})
         again = evaluation.evaluate(network, network, images, CONFIG)["heldout"]  # pyright: ignore[reportArgumentType]
         assert again == {**found, "trained": {"knn": 0.5}}
         other = images | {"heldout": Split(images["heldout"].images, 2 - images["heldout"].labels)}
         changed = evaluation.evaluate(network, network, other, CONFIG)["heldout"]  # pyright: ignore[reportArgumentType]
         assert changed["raw"] == {"knn": 0.5}
+        for scale in (1.0, 2.0):  # encoders that differ in numbers alone
+            one = SimpleNamespace(encoder=eqx.tree_at(lambda e: e.weight, linear, jnp.full((1, 1), scale)))
+            patch.setattr(evaluation, "_accuracies", lambda *_, scale=scale, **__: {"heldout": {"knn": scale}})
+            again = evaluation.evaluate(one, network, images, CONFIG)["heldout"]  # pyright: ignore[reportArgumentType]
+            assert again["untrained"] == {"knn": scale}
 
 
 def test_diagnostics_are_the_plain_formulas():
