@@ -14,7 +14,7 @@ from experiments.ssl.config import AugmentConfig, Config
 from experiments.ssl.models import Encoder, Network, Statistics
 
 NUM_CALIBRATION = 2_000  # training images whose moments become the fixed batch-norm statistics
-BATCH = 500
+BATCH = 125  # on a CPU larger ones leave its caches
 
 
 class Split(NamedTuple):

@@ -96,9 +96,10 @@ def _speeds(runs: Sequence[Run]) -> list[str]:
         if "share_of_matmul" in one:
             precision = run.config().model.compute_dtype
             lines.append(
-                f"{names[run.name]}, {run.name.split('-')[-2]}: {one['images_per_second']:,.0f} images/s, "
-                f"{one['flops_per_image'] / 1e9:.3g} GFLOP each: {one['flops_per_second'] / 1e12:.3g} TFLOP/s, "
-                f"{one['share_of_matmul']:.1%} of the device's own rate of matrix products in {precision}"
+                f"{names[run.name]}, {run.name.split('-')[-2]}: {one['train_seconds']:.0f} s of training and "
+                f"{one['evaluate_seconds']:.0f} s of evaluation; {one['images_per_second']:,.0f} images/s, "
+                f"{one['flops_per_image'] / 1e9:.3g} GFLOP each: {one['flops_per_second'] / 1e9:,.0f} GFLOP/s, "
+                f"{one['share_of_matmul']:.1%} of the device's own rate of matrix products in {precision} after the run"
             )
     return lines
 

@@ -32,6 +32,7 @@ from kerneldep.analysis import covariance_eigenvalues, participation_ratio
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results" / "runs"
+MEASURED = 20  # seconds of training from which on a run compares its rate with the device's
 FORMAT = 1  # of a run's files; raised when they change, so that older ones are redone
 
 
@@ -148,7 +149,7 @@ def _carry_out(run: Run, images: data.ImageData, config: Config, resume: bool, p
         "cpu_seconds": round(trained.progress["cpu_seconds"] + time.process_time() - cpu_started, 1),
         "evaluate_seconds": round(time.perf_counter() - started, 2),
         "images_per_second": rate,
-        **speed(config, objective, rate, measure=jax.default_backend() != "cpu"),
+        **speed(config, objective, rate, measure=trained.progress["seconds"] > MEASURED),
         **_environment(),
         "commit": commit,
     }

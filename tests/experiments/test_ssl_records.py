@@ -97,11 +97,12 @@ def test_a_record_holds_what_is_needed_and_nothing_of_this_machine(folders):
 def test_a_record_says_how_fast_a_device_was(folders):
     (run,) = [made_up_run(runs.RESULTS, config("infonce"), 0.4)]
     rates = {"images_per_second": 1e4, "flops_per_image": 6.5e9, "flops_per_second": 6.5e13, "share_of_matmul": 0.125}
+    rates |= {"train_seconds": 99.6, "evaluate_seconds": 20.2}
     (run.folder / "summary.json").write_text(json.dumps(run.summary | rates))
     text = (records.record("demo", [run]) / "README.md").read_text(encoding="utf-8")
     assert (
-        "- infonce, seed0: 10,000 images/s, 6.5 GFLOP each: 65 TFLOP/s, 12.5% of the device's own rate of matrix "
-        "products in float32"
+        "- infonce, seed0: 100 s of training and 20 s of evaluation; 10,000 images/s, 6.5 GFLOP each: 65,000 GFLOP/s, "
+        "12.5% of the device's own rate of matrix products in float32 after the run"
     ) in text
 
 
