@@ -184,7 +184,19 @@ print(regulariser.caption(table).found)
 
 # %%
 networks = table[table.part == "network"]
-shown = ["gamma", "scale", "norm", "loss_start", "loss", "dep", "rank_start", "rank", "state", "k-NN %", "untrained k-NN %"]
+shown = [
+    "gamma",
+    "scale",
+    "norm",
+    "loss_start",
+    "loss",
+    "dep",
+    "rank_start",
+    "rank",
+    "state",
+    "k-NN %",
+    "untrained k-NN %",
+]
 networks[shown].reset_index(drop=True)
 
 # %% [markdown]
