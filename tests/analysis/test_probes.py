@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from kerneldep.analysis.probes import knn_accuracy, linear_accuracy
+from kerneldep.analysis import probes
+from kerneldep.analysis.probes import fit_linear_probe, knn_accuracy, linear_accuracy
 
 
 def blobs(spread, n=150, seed=0):
@@ -47,6 +49,40 @@ def test_linear_agrees_with_scikit_learn(penalty):
     expected = model.score((x_test - mean) / deviation, y_test)
     assert 0.4 < expected < 0.99
     assert float(linear_accuracy(x, y, x_test, y_test, penalties=(penalty,))) == pytest.approx(expected, abs=0.01)
+
+
+def correlated(num_features, n=400, seed=0):
+    """Features whose covariance has a condition number of 10⁴, as pixels do."""
+    random = np.random.default_rng(seed)
+    basis = np.linalg.qr(np.random.default_rng(7).normal(size=(num_features, num_features)))[0]
+    z = random.normal(size=(n, num_features))
+    labels = np.argmax(z[:, -3:] + 0.1 * random.normal(size=(n, 3)), axis=1)  # of the directions that vary least
+    return ((z * np.logspace(0, -2, num_features)) @ basis).astype(np.float32), labels
+
+
+@pytest.mark.parametrize("largest", [0, 4096])
+def test_linear_probe_of_correlated_features_is_at_the_minimum(largest, monkeypatch):
+    monkeypatch.setattr(probes, "_LARGEST_CURVATURE", largest)  # without the preconditioner the same, in more steps
+    (x, y), penalty = correlated(40), 1e-6
+    probe = fit_linear_probe(x, y, penalties=(penalty,), max_iterations=60 if largest else 5000)
+    z = np.asarray((x - probe.mean) * probe.scale, np.float64)
+
+    def loss(w):
+        logits = z @ w[:-1] + w[-1]
+        return np.mean(logsumexp(logits, axis=1) - logits[np.arange(len(y)), y]) + penalty / 2 * np.sum(w[:-1] ** 2)
+
+    model = LogisticRegression(C=1 / (penalty * len(x)), solver="newton-cg", tol=1e-9, max_iter=1000).fit(z, y)
+    least = loss(np.vstack([model.coef_.T, model.intercept_]))
+    assert least < 0.5 < loss(np.zeros_like(probe.weights))
+    assert loss(probe.weights) == pytest.approx(least, rel=1e-3 if largest else 1e-2)
+
+
+def test_linear_probe_without_penalty_variation_or_many_points():
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(12, 30)).astype(np.float32), np.arange(12) % 3  # more features than points
+    assert float(linear_accuracy(x, y, x, y, penalties=(0.0,))) == 1
+    constant = np.ones((12, 2), np.float32)
+    assert float(linear_accuracy(constant, y, constant, y, penalties=(0.0, 1e-3))) == pytest.approx(1 / 3)
 
 
 def test_scale_and_constant_columns_do_not_matter_to_the_linear_probe():
