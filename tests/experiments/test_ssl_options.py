@@ -81,7 +81,7 @@ def test_the_recorded_choices_can_be_made_again():
     with (RECORDS / "choices.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     names = {options.change(load_preset("cpu-quick", row["objective"]), row["options"].split()).name for row in rows}
-    assert len(names) == len(rows) == 21
+    assert len(names) == len(rows) == 25
 
 
 def test_several_values_without_tyro(monkeypatch):
