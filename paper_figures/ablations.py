@@ -55,8 +55,8 @@ def draw(table: pd.DataFrame) -> Figure:
     import matplotlib.pyplot as plt
 
     figure = plt.figure(figsize=(7.2, 7.8))
-    layout = [["gamma", "dep", "rank"], ["batch", "features", "temperature"],
-              ["kernel", "scale", "target"], ["regulariser", "estimate", "legend"]]  # fmt: skip
+    layout: Any = [["gamma", "dep", "rank"], ["batch", "features", "temperature"],
+                   ["kernel", "scale", "target"], ["regulariser", "estimate", "legend"]]  # fmt: skip
     axes = figure.subplot_mosaic(layout, height_ratios=(1, 0.9, 1, 1))
     for name, title in PANELS.items():
         plot_accuracy(axes[name], SWEEPS[name], _rows(table, name))

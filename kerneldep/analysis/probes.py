@@ -214,7 +214,7 @@ def _solve(problem: _LogisticProblem, penalty: float, start: np.ndarray | None, 
     It runs in coordinates V, W = L⁻ᵀV with LLᵀ the curvature plus λI, in which the loss is nearly round: features that
     are correlated, as pixels are, otherwise cost hundreds of iterations.
     """
-    from scipy.linalg import cholesky, solve_triangular
+    from scipy.linalg import block_diag, cholesky, solve_triangular
     from scipy.optimize import minimize
 
     x, transposed, labels, num_classes, curvature = problem
@@ -223,27 +223,21 @@ def _solve(problem: _LogisticProblem, penalty: float, start: np.ndarray | None, 
     if curvature is not None:
         # More than the rounding of the products, which could make it indefinite; 1 if there is nothing else.
         ridge = (penalty + 1e-6 * np.trace(curvature)) or 1.0
-        factor = cholesky(curvature + ridge * np.eye(len(curvature)), lower=True)
-    sharpness = np.sqrt(num_classes)  # the intercepts' curvature at zero is 1/C
+        # The intercepts are not penalised; the features have mean 0.
+        factor = cholesky(block_diag(curvature + ridge * np.eye(len(curvature)), 1 / num_classes), lower=True)
 
     def weights_of(flat: np.ndarray) -> np.ndarray:
         v = flat.reshape(shape)
-        if factor is None:
-            return v
-        return np.vstack([solve_triangular(factor, v[:-1], lower=True, trans="T"), sharpness * v[-1:]])
+        return v if factor is None else solve_triangular(factor, v, lower=True, trans=1)
 
     def coordinates_of(weights: np.ndarray) -> np.ndarray:
-        if factor is None:
-            return weights.ravel()
-        return np.vstack([factor.T @ weights[:-1], weights[-1:] / sharpness]).ravel()
+        return (weights if factor is None else factor.T @ weights).ravel()
 
     def value_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weights = jnp.asarray(weights_of(flat), x.dtype)
         value, gradient = _logistic_loss(weights, x, transposed, labels, penalty)
         slope = np.asarray(gradient, np.float64)
-        if factor is not None:
-            slope = np.vstack([solve_triangular(factor, slope[:-1], lower=True), sharpness * slope[-1:]])
-        return float(value), slope.ravel()
+        return float(value), (slope if factor is None else solve_triangular(factor, slope, lower=True)).ravel()
 
     first = np.zeros(shape) if start is None else start
     options: dict[str, Any] = {"maxiter": max_iterations, "gtol": 1e-5, "ftol": 1e-9}
@@ -257,7 +251,7 @@ def _logistic_loss(
     x: Float[Array, "n d"],
     transposed: Float[Array, "d n"],
     labels: Int[Array, " n"],
-    penalty: ArrayLike,
+    penalty: float | Scalar,
 ) -> tuple[Scalar, Float[Array, "e c"]]:
     """The loss of `linear_accuracy` and its gradient."""
     logits = _logits(weights, x)
