@@ -12,6 +12,7 @@ from pathlib import Path
 from experiments.ssl.config import load_preset
 from experiments.ssl.records import markdown, write_rows
 from experiments.ssl.runs import find_or_train, write
+from experiments.ssl.suites import STUDY_WIDTHS
 
 FOLDER = Path(__file__).parent
 CSV = FOLDER / "collapse.csv"
@@ -45,7 +46,7 @@ def main(force: bool = False) -> None:
             preset="collapse",
             objective=replace(preset.objective, parameters={"gamma": gamma, "scale": scale}),
             data=replace(preset.data, num_train=STEPS_AN_EPOCH * BATCH, probe=("heldout",)),
-            model=replace(preset.model, projector_norm=norm),
+            model=replace(preset.model, widths=STUDY_WIDTHS, projector_norm=norm),
             training=replace(preset.training, epochs=EPOCHS, batch_size=BATCH),
         )
         run = find_or_train(config, force=force)

@@ -9,6 +9,9 @@ from experiments.ssl.config import Config, load_preset
 from experiments.ssl.log import TrainingDiverged
 from experiments.ssl.runs import Run, find_or_train
 
+# Of the encoder of b3, the sweeps and the table of collapses; that of cpu-quick, from which they take all else but the
+# size and the number of batches, is narrower, so that its pair of runs takes minutes.
+STUDY_WIDTHS = (64, 128)
 SIX = ("ssl_hsic", "infonce", "byol", "vicreg", "barlow_twins", "corinfomax")
 
 
@@ -19,7 +22,8 @@ class Suite:
     preset: str
     objectives: tuple[str, ...] = ("ssl_hsic", "infonce")
     seeds: tuple[int, ...] = (0,)
-    training: Mapping[str, Any] = field(default_factory=dict)  # what it changes in the preset's part of that name
+    model: Mapping[str, Any] = field(default_factory=dict)  # what it changes in the preset's part of that name
+    training: Mapping[str, Any] = field(default_factory=dict)
     evaluation: Mapping[str, Any] = field(default_factory=dict)
 
     def configs(self) -> list[Config]:
@@ -28,6 +32,7 @@ class Suite:
         return [
             replace(
                 one,
+                model=replace(one.model, **self.model),
                 training=replace(one.training, **self.training),
                 evaluation=replace(one.evaluation, **self.evaluation),
             )
@@ -41,6 +46,7 @@ SUITES = {
     "b3": Suite(
         "cpu-quick",
         (*SIX, "simsiam"),
+        model={"widths": STUDY_WIDTHS},
         training={"epochs": 10, "batch_size": 128},
         evaluation={"every": 39},
     ),

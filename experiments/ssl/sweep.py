@@ -12,6 +12,7 @@ from experiments.ssl import records
 from experiments.ssl.config import Config, ObjectiveConfig, load_preset
 from experiments.ssl.log import TrainingDiverged
 from experiments.ssl.runs import Run, find_or_train, resolved, write
+from experiments.ssl.suites import STUDY_WIDTHS
 from experiments.ssl.tables import markdown, mean_deviation
 
 QUICK = "cpu-quick"
@@ -63,12 +64,13 @@ class Sweep:
     def _config(self, preset: str, point: Point, seed: int) -> Config:
         base = load_preset(preset, self.objective, seed)
         heldout = base.data.num_heldout or HELDOUT
+        widths = {"widths": STUDY_WIDTHS} if preset == QUICK else {}
         return replace(
             base,
             preset=f"sweep-{preset}",
             objective=ObjectiveConfig(self.objective, base.objective.parameters | point.parameters),
             data=replace(base.data, probe=("heldout",), num_heldout=heldout),
-            model=replace(base.model, **point.model),
+            model=replace(base.model, **(widths | point.model)),
             training=replace(base.training, **({"epochs": EPOCHS, "batch_size": BATCH} | point.training)),
         )
 
