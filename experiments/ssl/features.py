@@ -73,8 +73,11 @@ def frozen(encoder: Encoder, train: Split, config: Config) -> FrozenEncoder:
 
 def raw_pixels(images: UInt8[np.ndarray, "n h w 3"], size: int) -> Float[np.ndarray, "n p"]:
     """The normalised pixels of whole images resized to `size`, one vector an image."""
-    parts = [augment.center_view(jnp.asarray(images[i : i + BATCH]), size) for i in range(0, len(images), BATCH)]
+    parts = [_whole(jnp.asarray(images[i : i + BATCH]), size) for i in range(0, len(images), BATCH)]
     return np.concatenate([np.asarray(part).reshape(len(part), -1) for part in parts])
+
+
+_whole = jax.jit(augment.center_view, static_argnames="size")
 
 
 @eqx.filter_jit
