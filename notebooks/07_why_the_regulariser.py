@@ -201,10 +201,10 @@ networks[shown].reset_index(drop=True)
 
 # %% [markdown]
 # Every run at $\gamma = 3$ starts with a positive loss and learns: the sign at the start decides nothing here either. At $\gamma = 6$
-# the loss never falls below that of collapse; where the projector whitens its coordinates, the run cannot collapse and stays at the
-# barrier instead. At $\gamma = 1$ training *lowers* the rank from 13 to 5–8; at 3 it raises it. (At $\gamma = 6$ the rank of a collapsed run
-# is that of rounding-sized scatter: look at dep.) Collapsed runs have features worse than before training, by the vote of neighbours; those at
-# the barrier are as good as any.
+# the loss ends no lower than that of collapse; where the projector standardises its coordinates, the run cannot collapse and stays at the
+# barrier instead. At $\gamma = 1$ training *lowers* the participation ratio ("rank") from 13 to 5–8; at 3 it keeps it ($c = \tfrac12$) or raises it
+# ($c = 1$). (At $\gamma = 6$ the rank of a collapsed run is that of rounding-sized scatter: look at dep.) Collapsed runs have features worse than
+# before training, by the vote of neighbours; by that vote those at the barrier are as good as any (one seed).
 #
 # ## Features
 #
@@ -215,7 +215,11 @@ networks[shown].reset_index(drop=True)
 features = pd.read_csv(RECORDS / "sweeps" / "gamma" / "table.csv").rename(columns={"value": "gamma"}).groupby("gamma")
 mean, deviation = features.mean(numeric_only=True), features.std(numeric_only=True)
 figure, axes = plt.subplots(1, 3, figsize=(7.2, 2.4))
-panels = {"accuracy %": {"linear": "C0o-", "knn": "C1s-"}, "dep": {"dep": "C3v-"}, "effective rank": {"rank": "C2^-"}}
+panels = {
+    "accuracy %": {"linear": "C0o-", "knn": "C1s-"},
+    "dep": {"dep": "C3v-"},
+    "participation ratio": {"rank": "C2^-"},
+}
 for axis, (label, columns) in zip(axes, panels.items(), strict=True):
     for column, look in columns.items():
         axis.errorbar(mean.index, mean[column], deviation[column], fmt=look, capsize=2, linewidth=1, label=column)
@@ -228,8 +232,8 @@ mean[["knn", "linear", "loss", "dep", "rank"]].round(3)
 
 # %% [markdown]
 # Dependence alone ($\gamma = 0$) is had with two or three directions, and by the vote of neighbours its features are *no better than
-# before training*. Every larger $\gamma$ gives up dependence for rank, and has better features. At 5 and 10 the loss even ends above 0, that of
-# collapse, and yet these features are the best: where a norm forbids collapse, the barrier harms nobody. The best $\gamma$ lies at the edge of
+# before training*. From $\gamma = \tfrac12$ on, each larger $\gamma$ gives up dependence for rank, and the vote of neighbours is better. At 5 and 10 the
+# loss even ends above 0, that of collapse, and yet that vote is the best: where a norm forbids collapse, the barrier did no harm. The best $\gamma$ lies at the edge of
 # what was tried, in runs of six epochs; the paper's 3 is of long training on ImageNet.
 #
 # ## Exercise

@@ -61,7 +61,7 @@ def draw(table: pd.DataFrame) -> Figure:
     for name, title in PANELS.items():
         plot_accuracy(axes[name], SWEEPS[name], _rows(table, name))
         axes[name].set(title=title, ylim=_limits(table), xlabel="")
-    for column, look, label in (("dep", "C3v", "dep over γ"), ("rank", "C2^", "effective rank over γ")):
+    for column, look, label in (("dep", "C3v", "dep over γ"), ("rank", "C2^", "participation ratio over γ")):
         plot(axes[column], SWEEPS["gamma"], _rows(table, "gamma"), column, look)
         axes[column].set(title=label, xlabel="")
     for row in layout:
@@ -97,7 +97,7 @@ def caption(table: pd.DataFrame) -> Caption:
         "alone is had with few directions. The paper's estimate of dep does as well as the unbiased one; the plug-in "
         "(“population”), whose pairs of a view with itself halve the pull between views, acts like a larger γ. Every "
         "setting, the poorest too, betters the untrained encoder's linear accuracy.",
-        f"From γ = {none} to {most} the effective rank of the projections goes from {gamma['rank'][none]:.1f} to "
+        f"From γ = {none} to {most} the participation ratio of the projections goes from {gamma['rank'][none]:.1f} to "
         f"{gamma['rank'][most]:.1f} and dep from {gamma['dep'][none]:.2f} to {gamma['dep'][most]:.2f} (Spearman's "
         f"correlations with γ {trends['rank']:+.2f} and {trends['dep']:+.2f}); k-NN accuracy from "
         f"{gamma['knn'][none]:.1f} to {gamma['knn'][most]:.1f} %, where the untrained encoder has "

@@ -1,7 +1,7 @@
 """When SSL-HSIC starts in its collapsed solution and stays there: a grid of short runs.
 
 Near collapse, the loss is (γ‖Σ‖_F − tr Σ_between)/c² with Σ the projections' covariance, below the 0 of full
-collapse only where the effective rank (tr Σ)²/‖Σ‖²_F exceeds γ²; elsewhere a run can leave, but after a plateau.
+collapse only where the participation ratio (tr Σ)²/‖Σ‖²_F exceeds γ²; elsewhere a run can leave, but after a plateau.
 """
 
 import csv

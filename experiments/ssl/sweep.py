@@ -33,7 +33,7 @@ HEADER = (
     "images",
     "commit",
 )
-SUMMARY = ("k-NN %", "linear %", "loss", "dep", "HSIC(Z, Z)", "effective rank")
+SUMMARY = ("k-NN %", "linear %", "loss", "dep", "HSIC(Z, Z)", "participation ratio")
 
 
 @dataclass(frozen=True)
@@ -120,15 +120,18 @@ SWEEPS = {
             for norm in (True, False)
             for gamma in (0.0, 3.0)
         ),
-        note="With and without HSIC(Z, Z), with and without the batch norm that spreads the projections at the start.",
+        note="With and without HSIC(Z, Z), with and without the batch norm that ends the projector.",
     ),
-    "estimate": Sweep("estimate of dep", (Point("unbiased"), *_values("estimate", ("paper", "population")))),
+    "estimate": Sweep(
+        "estimate of dep", (Point("unbiased"), *_values("estimate", ("paper", "population"))),
+        note="population: the plug-in estimate, whose pairs of a view with itself raise dep and HSIC(Z, Z).",
+    ),
     "scale": Sweep(
         "scale c", (*_values("scale", (0.25, 0.5, 1.0, 2.0)), Point("learned from 0.5", {"learn_scale": True})),
     ),
     "temperature": Sweep(
         "τ", _values("temperature", (0.05, 0.1, 0.2, 0.5, 1.0)), "log", objective="infonce",
-        note="InfoNCE, NT-Xent's denominator.",
+        note="InfoNCE, NT-Xent's denominator. Its kernel is the cosine over τ, and dep with it: compare τ · dep.",
     ),
 }  # fmt: skip
 
@@ -233,7 +236,7 @@ def plot_accuracy(axes: Any, sweep: Sweep, rows: Sequence[dict[str, str]]) -> No
 
 
 def draw(sweep: Sweep, rows: Sequence[dict[str, str]]) -> Any:
-    """Accuracy, effective rank and dep."""
+    """Accuracy, participation ratio and dep."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 3.2), layout="constrained")
@@ -242,7 +245,7 @@ def draw(sweep: Sweep, rows: Sequence[dict[str, str]]) -> Any:
     accuracy.set(ylabel="held-out accuracy %", title="dotted: untrained encoder")
     accuracy.legend(frameon=False)
     plot(rank, sweep, rows, "rank", "C2^")
-    rank.set(ylabel="effective rank of the projections")
+    rank.set(ylabel="participation ratio of projections")
     plot(dep, sweep, rows, "dep", "C3v")
     dep.set(ylabel="dep, mean of the last steps")
     return figure
@@ -277,4 +280,7 @@ def _readme(name: str, preset: str, sweep: Sweep, rows: Sequence[dict[str, str]]
     if diverged:
         lines += ["", f"The loss stopped being finite: {', '.join(diverged)}."]
     lines += ["", markdown((sweep.axis, *SUMMARY), table), "", "![The sweep](figure.png)", ""]
-    return [*lines, "`table.csv` has every run; the effective rank is (tr Σ)²/‖Σ‖²_F of held-out unit projections."]
+    return [
+        *lines,
+        "`table.csv` has every run; its `rank` is the participation ratio (tr Σ)²/‖Σ‖²_F of held-out unit projections.",
+    ]

@@ -19,6 +19,8 @@ PROBES = {
 }
 PLAIN = ("knn", "linear")  # what margins over the baselines are given for
 NOT_CHOICES = ("seed", "preset", "objective.name")
+BEFORE_TRAINING = ("data.num_train", "augment.size", "model.encoder", "model.patch", "model.stride", "model.widths",
+                   "model.blocks", "model.eval_size")  # fmt: skip
 Accuracies = dict[str, list[float]]
 
 
@@ -28,7 +30,7 @@ class Row(NamedTuple):
     label: str
     split: str
     kind: str  # of `ROWS`
-    scope: tuple[str, str]  # data and preset: what a row shares with its baselines
+    scope: tuple[str, str]  # data, and preset or encoder: what a row shares with its baselines
 
 
 def labels(runs: Sequence[Run]) -> dict[str, str]:
@@ -109,11 +111,11 @@ def _groups(runs: Sequence[Run]) -> dict[Row, Accuracies]:
     """Accuracies in per cent, one a seed, by row, then probe.
 
     The baselines do not depend on the objective; raw pixels not on the seed either. Encoders of different presets that
-    have not been trained are different ones.
+    have not been trained are different ones, and so are those of one preset some of whose choices were changed.
     """
     found: dict[Row, dict[Any, dict[str, float]]] = defaultdict(dict)
     names = labels(runs)
-    presets = {run.name: run.name.split("-", 1)[1].rsplit("-seed", 1)[0] for run in runs}
+    presets = _baselines(runs)
     several = len(set(presets.values())) > 1
     for run in runs:
         summary = run.summary
@@ -130,6 +132,21 @@ def _groups(runs: Sequence[Run]) -> dict[Row, Accuracies]:
         key: {probe: [one[probe] for one in seeds.values() if probe in one] for probe in _union(seeds.values())}
         for key, seeds in found.items()
     }
+
+
+def _baselines(runs: Sequence[Run]) -> dict[str, str]:
+    """What to call the baselines of each run, by its name: the preset, and what else differs before training."""
+    configs = {run.name: dict(_flat(json.loads((run.folder / "config.json").read_text()))) for run in runs}
+    found = {}
+    for run in runs:
+        preset = run.name.split("-", 1)[1].rsplit("-seed", 1)[0]
+        group = [configs[one.name] for one in runs if one.name.split("-", 1)[1].rsplit("-seed", 1)[0] == preset]
+        differing = [key for key in BEFORE_TRAINING if len({json.dumps(one.get(key)) for one in group}) > 1]
+        parts = [
+            f"{key.rsplit('.', 1)[-1].replace('_', ' ')} {_shown(configs[run.name].get(key))}" for key in differing
+        ]
+        found[run.name] = ", ".join([preset, *parts])
+    return found
 
 
 def _probe(name: str) -> str:

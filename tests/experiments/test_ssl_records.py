@@ -67,6 +67,19 @@ def test_a_table_has_means_and_deviations_over_seeds(folders):
     assert mean_deviation([]) == "–"
 
 
+def test_margins_are_over_the_same_encoder_before_training(folders):
+    narrow, base = config(), config("ssl_hsic")
+    wide = replace(base, model=replace(base.model, widths=(64, 128)))
+    made = [
+        made_up_run(runs.RESULTS, narrow, 0.40, untrained=0.30),
+        made_up_run(runs.RESULTS, wide, 0.50, untrained=0.45),
+    ]
+    assert {line.split(" points")[0].rsplit(" ", 1)[-1] for line in margins(made)} == {"+5.0", "+10.0"}
+    rows = {row[0]: row[2] for row in table(made)[1:] if row[1] == "test"}
+    assert rows["untrained encoder, cpu-quick, widths [64, 96] (digits)"] == "30.0"
+    assert rows["untrained encoder, cpu-quick, widths [64, 128] (digits)"] == "45.0"
+
+
 def test_margins_are_over_the_baselines_of_the_same_preset(folders):
     small = made_up_run(runs.RESULTS, config(), 0.40, untrained=0.30)
     large = made_up_run(runs.RESULTS, load_preset("cpu-15min", "infonce"), 0.50, untrained=0.45)
