@@ -203,8 +203,8 @@ def _logistic_problem(x: Float[Array, "n d"], labels: Int[Array, " n"], num_clas
     transposed = jnp.array(x.T)  # a copy: XLA on a CPU is slow at a product that sums over rows
     curvature = None
     if x.shape[1] <= _LARGEST_CURVATURE:
-        curvature = np.asarray(jnp.matmul(transposed, x, precision=jax.lax.Precision.HIGHEST), np.float64)
-        curvature /= len(x) * num_classes
+        products = jnp.matmul(transposed, x, precision=jax.lax.Precision.HIGHEST)
+        curvature = np.asarray(products, np.float64) / (len(x) * num_classes)
     return _LogisticProblem(x, transposed, labels, num_classes, curvature)
 
 

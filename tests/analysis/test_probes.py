@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 from scipy.special import logsumexp
@@ -75,6 +76,16 @@ def test_linear_probe_of_correlated_features_is_at_the_minimum(largest, monkeypa
     least = loss(np.vstack([model.coef_.T, model.intercept_]))
     assert least < 0.5 < loss(np.zeros_like(probe.weights))
     assert loss(probe.weights) == pytest.approx(least, rel=1e-3 if largest else 1e-2)
+
+
+def test_linear_probe_in_float64():
+    (x, y), (x_test, y_test) = blobs(3.0), blobs(3.0, seed=1)
+    single = fit_linear_probe(x, y, penalties=(1e-2,))
+    with jax.enable_x64(True):
+        double = fit_linear_probe(x.astype(np.float64), y, penalties=(1e-2,))
+        assert double.mean.dtype == np.float64
+        np.testing.assert_allclose(double.weights, single.weights, atol=2e-3)
+        assert float(double.accuracy(x_test.astype(np.float64), y_test)) > 0.4
 
 
 def test_linear_probe_without_penalty_variation_or_many_points():
