@@ -16,11 +16,12 @@ from experiments.ssl.config import Config
 from experiments.ssl.features import FrozenEncoder, Split, draw_views, frozen, raw_pixels, represent_views, splits
 from experiments.ssl.linear_sgd import fit_sgd_probe
 from experiments.ssl.models import Encoder, Network
-from kerneldep.analysis.probes import fit_linear_probe, knn_accuracy
+from kerneldep.analysis.probes import fit_linear_probe, nearest_neighbours
 
 __all__ = ["Split", "evaluate", "figure_views", "labelled_rows", "splits"]
 
 FIGURE_VIEWS, FIGURE_IMAGES = 4, 500
+NEIGHBOURS = 20
 KNN_TEMPERATURE = 0.07
 WEIGHTED_NEIGHBOURS = (20, 200)  # published k-NN accuracies have one or the other
 
@@ -69,10 +70,12 @@ def _accuracies(images: dict[str, Split], encoder: Encoder | None, config: Confi
         fitted["linear_sgd"] = fit_sgd_probe(represent, images["train"], known, config)
     found: Accuracies = {}
     for name in features.keys() - {"train"}:
-        neighbours = functools.partial(knn_accuracy, known, classes, features[name], labels[name])
-        votes = {"knn": neighbours()}
-        for k in WEIGHTED_NEIGHBOURS if trained else ():
-            votes[f"knn_weighted_{k}"] = neighbours(min(k, len(known)), temperature=KNN_TEMPERATURE)
+        k = min(max(WEIGHTED_NEIGHBOURS) if trained else NEIGHBOURS, len(known))
+        neighbours, answers = nearest_neighbours(known, classes, features[name], k), labels[name]
+        votes = {"knn": neighbours.accuracy(answers, min(NEIGHBOURS, k))}
+        for most in WEIGHTED_NEIGHBOURS if trained else ():
+            weighted = neighbours.accuracy(answers, min(most, k), temperature=KNN_TEMPERATURE)
+            votes[f"knn_weighted_{most}"] = weighted
         linear = {probe: one.accuracy(features[name], labels[name]) for probe, one in fitted.items()}
         found[name] = {probe: float(accuracy) for probe, accuracy in (votes | linear).items()}
     return found

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int32, UInt8
 from experiments.data import ImageData
 from experiments.ssl import augment
 from experiments.ssl.config import AugmentConfig, Config
+from experiments.ssl.devices import jit_long_program
 from experiments.ssl.models import Encoder, Network, Statistics
 
 NUM_CALIBRATION = 2_000  # training images whose moments become the fixed batch-norm statistics
@@ -91,12 +92,11 @@ def _features(encoder: Encoder, statistics: Statistics, images: Array, size: int
     return encoder(augment.center_view(images, size), statistics)[0]
 
 
-@eqx.filter_jit
 def draw_views(
     images: UInt8[np.ndarray, "B h w 3"], num_views: int, config: AugmentConfig, seed: int
 ) -> Float[Array, "M B s s 3"]:
     """Random views of a few images, the same for the same seed."""
-    return augment.views(jnp.asarray(images), num_views, config, key=jax.random.key(seed))
+    return jit_long_program(augment.views)(jnp.asarray(images), num_views, config, key=jax.random.key(seed))
 
 
 @eqx.filter_jit

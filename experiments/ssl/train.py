@@ -16,7 +16,7 @@ from jaxtyping import Array, Int, Key, UInt8
 from experiments.ssl import augment
 from experiments.ssl.checkpoints import Checkpoints, Interrupted, Metrics, Signals, caught
 from experiments.ssl.config import AugmentConfig, Config, OptimiserConfig, TrainingConfig
-from experiments.ssl.devices import Devices, is_first
+from experiments.ssl.devices import Devices, is_first, jit_long_program
 from experiments.ssl.log import Log, bar
 from experiments.ssl.models import Network
 from experiments.ssl.optimisers import learning_rate_schedule, make_optimiser, target_decay
@@ -200,7 +200,6 @@ def make_run_steps(
         state = State(network, objective, target, objective_state, optimiser_state, state.step + 1)
         return over.replicate((state, metrics))
 
-    @eqx.filter_jit(donate="all-except-first")
     def run_steps(given: tuple[Any, Array, Array], state: State) -> tuple[State, dict[str, Array]]:
         data, batches, key = given
         dynamic, static = eqx.partition(state, eqx.is_array)
@@ -212,7 +211,7 @@ def make_run_steps(
         dynamic, metrics = jax.lax.scan(body, dynamic, batches)
         return eqx.combine(dynamic, static), metrics
 
-    return run_steps
+    return jit_long_program(run_steps, donate="all-except-first")
 
 
 def forward(network: Network, target: Any, views: Array, kind: str, labels: Any, over: Devices) -> Any:

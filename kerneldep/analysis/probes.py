@@ -40,7 +40,7 @@ def knn_accuracy(
         test_labels: Classes [m].
         k: Number of neighbours, at most n.
         temperature: τ > 0 of the weights; None for a vote without weights.
-        tile: Test points at a time: memory is n × tile similarities.
+        tile: Test points at a time: memory is n × tile similarities and m × k neighbours.
 
     Returns:
         The share of test points whose class is right.
@@ -57,43 +57,68 @@ def knn_accuracy(
         >>> float(knn_accuracy(x, y, np.array([[2.0, 1.0], [1.0, 3.0]]), y, k=1))
         1.0
     """
-    train, train_classes = _labelled(train_features, train_labels, "train")
-    test, test_classes = _labelled(test_features, test_labels, "test")
+    return nearest_neighbours(train_features, train_labels, test_features, k, tile=tile).accuracy(
+        test_labels, temperature=temperature
+    )
+
+
+class Neighbours(NamedTuple):
+    """The nearest training points of each test point, nearest first: their cosines and classes."""
+
+    similarities: Float[Array, "m k"]
+    classes: Int[Array, "m k"]
+
+    def accuracy(self, test_labels: ArrayLike, k: int | None = None, *, temperature: float | None = None) -> Scalar:
+        """The share of test points whose class is right by the vote of `knn_accuracy` among the first k (None: all)."""
+        most = self.classes.shape[1]
+        k = most if k is None else k
+        if not 1 <= k <= most:
+            raise ValueError(f"k must be between 1 and the {most} neighbours found, got {k}.")
+        if temperature is not None and not temperature > 0:
+            raise ValueError(f"temperature must be positive or None, got {temperature}.")
+        labels = _classes(test_labels, len(self.classes), "test")
+        sharpness = 0.0 if temperature is None else 1 / temperature
+        num_classes = int(self.classes.max()) + 1
+        return _vote_accuracy(self.similarities[:, :k], self.classes[:, :k], labels, sharpness, num_classes)
+
+
+def nearest_neighbours(
+    train_features: ArrayLike, train_labels: ArrayLike, test_features: ArrayLike, k: int, *, tile: int = 1000
+) -> Neighbours:
+    """The neighbours of `knn_accuracy`, found once, for several votes."""
+    train, classes = _labelled(train_features, train_labels, "train")
+    test = _check.as_samples(test_features, "test_features")
     _check_widths(train, test)
     if not 1 <= k <= len(train):
         raise ValueError(f"k must be between 1 and the {len(train)} training points, got {k}.")
-    if temperature is not None and not temperature > 0:
-        raise ValueError(f"temperature must be positive or None, got {temperature}.")
-    num_classes = int(train_classes.max()) + 1
     train, test = _unit(train), _unit(test)
-    sharpness = 0.0 if temperature is None else 1 / temperature
-    correct = sum(
-        int(
-            _num_correct(
-                train, train_classes, test[i : i + tile], test_classes[i : i + tile], sharpness, k, num_classes
-            )
-        )
-        for i in range(0, len(test), tile)
-    )
-    return jnp.asarray(correct / len(test))
+    parts = [_nearest(train, test[i : i + tile], k) for i in range(0, len(test), tile)]
+    similarities, rows = (jnp.concatenate(part) for part in zip(*parts, strict=True))
+    return Neighbours(similarities, classes[rows])
 
 
-@functools.partial(jax.jit, static_argnames=("k", "num_classes"))
-def _num_correct(
-    train: Float[Array, "n d"],
-    train_labels: Int[Array, " n"],
-    test: Float[Array, "t d"],
-    test_labels: Int[Array, " t"],
-    sharpness: float | Scalar,
-    k: int,
-    num_classes: int,
-) -> Int[Array, ""]:
+@functools.partial(jax.jit, static_argnames="k")
+def _nearest(
+    train: Float[Array, "n d"], test: Float[Array, "t d"], k: int
+) -> tuple[Float[Array, "t k"], Int[Array, "t k"]]:
     similarity = jnp.matmul(test, train.T, precision=jax.lax.Precision.HIGHEST)
-    # What follows must not be fused into top_k, which on a CPU turns into a full sort and takes 30 times as long.
-    nearest, neighbours = jax.lax.optimization_barrier(jax.lax.top_k(similarity, k))
-    weights = jnp.exp(sharpness * (nearest - nearest[:, :1]))  # of the largest 1: no small τ overflows
-    votes = (weights[:, :, None] * jax.nn.one_hot(train_labels[neighbours], num_classes)).sum(1)
-    return (votes.argmax(1) == test_labels).sum()
+    # Nothing may be fused into top_k, which on a CPU turns into a full sort then and takes 30 times as long.
+    nearest, rows = jax.lax.optimization_barrier(jax.lax.top_k(similarity, k))
+    return nearest, rows
+
+
+@functools.partial(jax.jit, static_argnames="num_classes")
+def _vote_accuracy(
+    similarities: Float[Array, "m k"],
+    classes: Int[Array, "m k"],
+    labels: Int[Array, " m"],
+    sharpness: float | Scalar,
+    num_classes: int,
+) -> Scalar:
+    weights = jnp.exp(sharpness * (similarities - similarities[:, :1]))  # of the largest 1: no small τ overflows
+    # Class by class: one array of votes [m, k, classes] might not fit.
+    votes = jax.lax.map(lambda c: jnp.where(classes == c, weights, 0).sum(1), jnp.arange(num_classes))
+    return (votes.argmax(0) == labels).mean()
 
 
 def linear_accuracy(
@@ -274,12 +299,16 @@ def _logits(weights: Float[Array, "e c"], x: Float[Array, "n d"]) -> Float[Array
 
 def _labelled(features: ArrayLike, labels: ArrayLike, split: str) -> tuple[Float[Array, "n d"], Int[Array, " n"]]:
     x = _check.as_samples(features, f"{split}_features")
+    return x, _classes(labels, len(x), split)
+
+
+def _classes(labels: ArrayLike, count: int, split: str) -> Int[Array, " n"]:
     classes = np.asarray(labels)
-    if classes.shape != (len(x),) or not np.issubdtype(classes.dtype, np.integer):
-        raise ValueError(f"{split}_labels must be {len(x)} integers, got {classes.dtype} {classes.shape}.")
+    if classes.shape != (count,) or not np.issubdtype(classes.dtype, np.integer):
+        raise ValueError(f"{split}_labels must be {count} integers, got {classes.dtype} {classes.shape}.")
     if classes.min() < 0:
         raise ValueError(f"{split}_labels must count from 0, got {classes.min()}.")
-    return x, jnp.asarray(classes, jnp.int32)
+    return jnp.asarray(classes, jnp.int32)
 
 
 def _check_widths(train: Float[Array, "n d"], test: Float[Array, "m e"]) -> None:

@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from kerneldep.analysis import probes
-from kerneldep.analysis.probes import fit_linear_probe, knn_accuracy, linear_accuracy
+from kerneldep.analysis.probes import fit_linear_probe, knn_accuracy, linear_accuracy, nearest_neighbours
 
 
 def blobs(spread, n=150, seed=0):
@@ -39,7 +39,10 @@ def test_weighted_knn_agrees_with_scikit_learn(temperature):
     expected = model.fit(x, y).score(x_test, y_test)
     assert float(knn_accuracy(x, y, x_test, y_test, 40, temperature=temperature)) == pytest.approx(expected, abs=1e-6)
     unweighted = float(knn_accuracy(x, y, x_test, y_test, 40))
-    assert float(knn_accuracy(x, y, x_test, y_test, 40, temperature=1e6)) == unweighted
+    several = nearest_neighbours(x, y, x_test, 60)
+    assert several.accuracy(y_test, 40, temperature=temperature) == pytest.approx(expected, abs=1e-6)
+    assert several.accuracy(y_test, 40) == unweighted
+    assert float(knn_accuracy(x, y, x_test, y_test, 40, temperature=1e9)) == unweighted
 
 
 @pytest.mark.parametrize("penalty", [1e-3, 0.1])
@@ -109,6 +112,10 @@ def test_wrong_input_is_explained():
         knn_accuracy(x, y, x, y, k=151)
     with pytest.raises(ValueError, match="temperature must be positive or None, got 0"):
         knn_accuracy(x, y, x, y, temperature=0.0)
+    with pytest.raises(ValueError, match="k must be between 1 and the 5 neighbours found"):
+        nearest_neighbours(x, y, x, 5).accuracy(y, 6)
+    with pytest.raises(ValueError, match="test_labels must be 150 integers"):
+        nearest_neighbours(x, y, x, 5).accuracy(y[:-1])
     with pytest.raises(ValueError, match="train_labels must be 150 integers"):
         knn_accuracy(x, y[:-1], x, y)
     with pytest.raises(ValueError, match="test_labels must count from 0"):
